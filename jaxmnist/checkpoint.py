@@ -1,0 +1,60 @@
+"""Parameters to one safetensors file and back: no pickle, nothing that can execute."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from jaxmnist.files import write_atomically
+from jaxmnist.network import Layer, Params
+
+FORMAT = "jaxmnist-weights-1"
+"""The one metadata key; safetensors writes several in an order that changes from one process to the next."""
+
+
+def save_params(path: Path, params: Params, about: dict[str, Any]) -> None:
+    """Write a network, whole or not at all. The same parameters and `about` give the same bytes.
+
+    Args:
+        path: the file, by custom `weights.safetensors`.
+        params: the network.
+        about: what a reader needs beside the numbers, such as the activation; anything JSON can hold.
+
+    Raises:
+        OSError: when it can't be written; what stood there stays.
+    """
+    tensors = {
+        f"layers.{number}.{name}": np.asarray(value)
+        for number, layer in enumerate(params)
+        for name, value in layer._asdict().items()
+    }
+    write_atomically(path, safetensors.numpy.save(tensors, {FORMAT: json.dumps(about, sort_keys=True)}))
+
+
+def load_params(path: Path) -> tuple[Params, dict[str, Any]]:
+    """Read what `save_params` wrote.
+
+    Returns:
+        The network, and what was said about it.
+
+    Raises:
+        ValueError: when the file is not such a file.
+        OSError: when it can't be read.
+    """
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
+    except safetensors.SafetensorError as damage:
+        raise ValueError(f"{path}: {damage}, expected a safetensors file") from damage
+    if FORMAT not in metadata:
+        raise ValueError(f"{path}: metadata {sorted(metadata)}, expected {FORMAT!r}")
+    layers = range(len(tensors) // len(Layer._fields))
+    params = tuple(
+        Layer(*(jnp.asarray(tensors[f"layers.{number}.{name}"]) for name in Layer._fields)) for number in layers
+    )
+    return params, json.loads(metadata[FORMAT])

@@ -1,0 +1,146 @@
+"""The optimizers, by hand: how a gradient becomes a step.
+
+An optimizer is two pure functions, as in optax: `init(params)` gives its first state, and
+`update(gradient, state)` the step to add to the parameters and the next state. All state is explicit. Either
+library's optimizers can stand wherever the other's can.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Int, PyTree
+
+Tree: TypeAlias = PyTree[Array]
+"""Parameters, gradients, updates: any pytree of arrays; in one call they all have the same structure."""
+
+Schedule = Callable[[Int[Array, ""]], ArrayLike]
+"""A learning rate that changes: a function of the number of steps made."""
+
+LearningRate = ArrayLike | Schedule
+"""η: a number, an array (traced, if you like), or a schedule."""
+
+
+class Optimizer(NamedTuple):
+    """Two pure functions; the same shape as an `optax.GradientTransformation`, and usable as one.
+
+    Attributes:
+        init: params -> state.
+        update: (gradient, state, params=None) -> (updates, state); the updates are to be added to the parameters.
+    """
+
+    init: Callable[[Any], Any]
+    update: Callable[..., tuple[Any, Any]]
+
+
+class SgdState(NamedTuple):
+    """What SGD remembers.
+
+    Attributes:
+        step: steps made so far, for the schedule.
+    """
+
+    step: Int[Array, ""]
+
+
+class MomentumState(NamedTuple):
+    """What momentum and Nesterov remember.
+
+    Attributes:
+        step: steps made so far, for the schedule.
+        velocity: m, the fading sum of all gradients so far; a pytree like the parameters.
+    """
+
+    step: Int[Array, ""]
+    velocity: Any
+
+
+def sgd(learning_rate: LearningRate) -> Optimizer:
+    """Gradient descent: θ ← θ − η g. Stochastic when g is the gradient of a minibatch's mean cost.
+
+    Args:
+        learning_rate: η.
+
+    Source:
+        Robbins and Monro, A stochastic approximation method (1951); 3Blue1Brown, Neural networks, chapter 3.
+    """
+
+    def init(params: Tree) -> SgdState:
+        return SgdState(step=jnp.zeros((), jnp.int32))
+
+    def update(gradient: Tree, state: SgdState, params: Tree | None = None) -> tuple[Tree, SgdState]:
+        return _descend(learning_rate, state.step, gradient), SgdState(state.step + 1)
+
+    return Optimizer(init, update)
+
+
+def momentum(learning_rate: LearningRate, momentum: ArrayLike = 0.9) -> Optimizer:
+    """The heavy ball: m ← g + μ m, then θ ← θ − η m.
+
+    Along a steady slope the steps add up to 1/(1−μ) times SGD's, and across a ravine they cancel.
+
+    Args:
+        learning_rate: η.
+        momentum: μ in [0, 1): what is kept of the last step; 0 is SGD.
+
+    Source:
+        Polyak, Some methods of speeding up the convergence of iteration methods (1964).
+    """
+
+    def update(gradient: Tree, state: MomentumState, params: Tree | None = None) -> tuple[Tree, MomentumState]:
+        velocity = _accumulate(gradient, momentum, state.velocity)
+        return _descend(learning_rate, state.step, velocity), MomentumState(state.step + 1, velocity)
+
+    return Optimizer(_still, update)
+
+
+def nesterov(learning_rate: LearningRate, momentum: ArrayLike = 0.9) -> Optimizer:
+    """Nesterov's accelerated gradient: m ← g + μ m, then θ ← θ − η (g + μ m).
+
+    The textbook form keeps θ', steps v ← μ v − η ∇C(θ' + μ v), θ' ← θ' + v, and so takes the gradient where momentum
+    is about to carry it. With v = −η m and θ = θ' + μ v, the point looked ahead to, both forms make the same
+    steps; this one needs the gradient only where the parameters are.
+
+    Args:
+        learning_rate: η. (The two forms agree exactly while η stays constant.)
+        momentum: μ in [0, 1).
+
+    Source:
+        Nesterov, A method for solving the convex programming problem with convergence rate O(1/k²) (1983);
+        Sutskever et al., On the importance of initialization and momentum (2013), equations 3 and 4.
+    """
+
+    def update(gradient: Tree, state: MomentumState, params: Tree | None = None) -> tuple[Tree, MomentumState]:
+        velocity = _accumulate(gradient, momentum, state.velocity)
+        ahead = _accumulate(gradient, momentum, velocity)
+        return _descend(learning_rate, state.step, ahead), MomentumState(state.step + 1, velocity)
+
+    return Optimizer(_still, update)
+
+
+def cosine(learning_rate: ArrayLike, steps: int) -> Schedule:
+    """A schedule that falls from η to 0 in half a cosine wave: η/2 · (1 + cos(π · step/steps)), then stays at 0.
+
+    Source:
+        Loshchilov and Hutter, SGDR (2017), equation 5, without restarts.
+    """
+    return lambda step: learning_rate * (1 + jnp.cos(jnp.pi * jnp.minimum(step / steps, 1))) / 2
+
+
+def apply_updates(params: Tree, updates: Tree) -> Tree:
+    """θ ← θ + update, leaf by leaf; every parameter keeps its dtype."""
+    return jax.tree.map(lambda p, u: (p + u).astype(p.dtype), params, updates)
+
+
+def _still(params: Tree) -> MomentumState:
+    return MomentumState(step=jnp.zeros((), jnp.int32), velocity=jax.tree.map(jnp.zeros_like, params))
+
+
+def _accumulate(gradient: Tree, momentum: ArrayLike, velocity: Tree) -> Tree:
+    return jax.tree.map(lambda g, m: g + jnp.asarray(momentum, g.dtype) * m, gradient, velocity)
+
+
+def _descend(learning_rate: LearningRate, step: Int[Array, ""], direction: Tree) -> Tree:
+    rate = learning_rate(step) if callable(learning_rate) else learning_rate
+    return jax.tree.map(lambda d: -jnp.asarray(rate, d.dtype) * d, direction)

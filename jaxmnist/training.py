@@ -1,0 +1,211 @@
+"""Training: one step, one epoch, one whole run, each a pure function of all that it needs.
+
+`train` composes them under `jax.jit`, `jax.vmap` and `jax.grad`; the command line calls `train_epoch` once an
+epoch instead, to show progress, and gets the same numbers.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from jaxmnist.config import Config, validate
+from jaxmnist.cost import mean_cost
+from jaxmnist.dataset import Dataset, minibatches, one_hot, scale
+from jaxmnist.metrics import Metrics, evaluate
+from jaxmnist.network import Params, init
+from jaxmnist.optimizers import LearningRate, Optimizer, apply_updates, cosine, momentum, nesterov, sgd
+
+TRACED = ("learning_rate", "momentum")
+"""The leaves of a `Config` as a pytree: one compilation serves every value of them."""
+
+jax.tree_util.register_dataclass(
+    Config,
+    data_fields=TRACED,
+    meta_fields=[field.name for field in dataclasses.fields(Config) if field.name not in TRACED],
+)
+
+CHANCE = 0.15
+"""Training accuracy up to which a network only guesses: always saying the commonest digit gives MNIST's 11.2 %."""
+
+OPTIMIZERS: dict[str, Callable[[LearningRate, Any], Optimizer]] = {
+    "sgd": lambda learning_rate, momentum: sgd(learning_rate),
+    "momentum": momentum,
+    "nesterov": nesterov,
+}
+
+
+class TrainState(NamedTuple):
+    """All that training carries from one step to the next.
+
+    Attributes:
+        params: the network.
+        optimizer_state: what the optimizer remembers.
+        key: decides the shuffles to come.
+        epoch: whole epochs made.
+    """
+
+    params: Params
+    optimizer_state: Any
+    key: Key[Array, ""]
+    epoch: Int[Array, ""]
+
+
+class History(NamedTuple):
+    """What a run measured: entry 0 before training, entry e after epoch e.
+
+    Attributes:
+        train: cost and accuracy on the whole training set, each of shape (epochs + 1,).
+        test: the same on the test set.
+    """
+
+    train: Metrics
+    test: Metrics
+
+
+def make_optimizer(config: Config, examples: int) -> Optimizer:
+    """The optimizer that a recipe names, with its schedule for a training set of so many examples."""
+    rate = config.learning_rate
+    steps = config.epochs_for(examples) * config.steps_per_epoch(examples)
+    schedule: LearningRate = cosine(rate, steps) if config.schedule == "cosine" else rate
+    return OPTIMIZERS[config.optimizer](schedule, config.momentum)
+
+
+def start(key: Key[Array, ""], config: Config, examples: int, optimizer: Optimizer | None = None) -> TrainState:
+    """The state before training: a random network, an optimizer at rest, a key for the shuffles.
+
+    Args:
+        key: decides the network and all shuffles.
+        config: the recipe.
+        examples: size of the training set.
+        optimizer: instead of the recipe's; ours or optax's.
+    """
+    optimizer = optimizer or make_optimizer(config, examples)
+    params_key, shuffles_key = jax.random.split(key)
+    params = init(params_key, config.sizes)
+    return TrainState(params, optimizer.init(params), shuffles_key, jnp.zeros((), jnp.int32))
+
+
+def train_step(
+    state: TrainState, batch: Dataset, config: Config, optimizer: Optimizer
+) -> tuple[TrainState, Float[Array, ""]]:
+    """One step of gradient descent on one minibatch.
+
+    Args:
+        state: before the step.
+        batch: the minibatch, in bytes; it becomes floats only here.
+        config: the recipe; its activation and cost count.
+        optimizer: ours or optax's.
+
+    Returns:
+        The state after the step, and the minibatch's mean cost before it.
+    """
+    cost, gradient = jax.value_and_grad(mean_cost)(
+        state.params, scale(batch.images), one_hot(batch.labels), config.activation, config.cost
+    )
+    updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
+    params = apply_updates(state.params, updates)
+    return state._replace(params=params, optimizer_state=optimizer_state), cost
+
+
+@partial(jax.jit, static_argnames="optimizer", donate_argnames="state")
+def train_epoch(
+    state: TrainState, train_set: Dataset, config: Config, optimizer: Optimizer | None = None
+) -> tuple[TrainState, Float[Array, "steps"]]:
+    """One pass over the training set, newly shuffled: a `lax.scan` of `train_step`, one compiled program.
+
+    Args:
+        state: before the epoch. Its buffers are given to the result: use the returned state, not this one.
+        train_set: in bytes, on the device.
+        config: the recipe.
+        optimizer: instead of the recipe's; ours or optax's.
+
+    Returns:
+        The state after the epoch, and each minibatch's mean cost before its step.
+    """
+    examples = train_set.labels.shape[0]
+    chosen = optimizer or make_optimizer(config, examples)
+    next_key, shuffle_key = jax.random.split(state.key)
+    batches = minibatches(shuffle_key, train_set, config.examples_per_step(examples))
+
+    def step(state: TrainState, batch: Dataset) -> tuple[TrainState, Float[Array, ""]]:
+        return train_step(state, batch, config, chosen)
+
+    state, costs = jax.lax.scan(step, state, batches)
+    return state._replace(key=next_key, epoch=state.epoch + 1), costs
+
+
+def measure(state: TrainState, train_set: Dataset, test_set: Dataset, config: Config) -> History:
+    """Cost and accuracy on both sets, now: one entry of a `History`."""
+    return History(
+        train=evaluate(state.params, train_set, config.activation, config.cost),
+        test=evaluate(state.params, test_set, config.activation, config.cost),
+    )
+
+
+def why_not_learning(before: History, previous: History, now: History, steps: int) -> str | None:
+    """Whether a run should be given up: a sigmoid that saturates gives no NaN, it just stops learning.
+
+    Args:
+        before: measured before training.
+        previous: measured an epoch ago.
+        now: measured after the last epoch.
+        steps: made so far. Accuracy is held against a run only after 100, as a first few steps, such as those of
+            gradient descent on the whole set, first pull all outputs toward the mean label.
+
+    Returns:
+        What is wrong, or None for a run that learns.
+    """
+    cost, accuracy = float(now.train.cost), float(now.train.accuracy)
+    if not jnp.isfinite(now.train.cost):
+        return f"the training cost is {cost}"
+    if cost >= float(before.train.cost):
+        return f"the training cost is {cost:.4g}, not below the {float(before.train.cost):.4g} of the random start"
+    if accuracy <= CHANCE and steps >= 100:
+        return f"after {steps:,} steps the training accuracy is {accuracy:.1%}, no better than guessing"
+    if accuracy <= CHANCE and cost == float(previous.train.cost):
+        return f"the training cost stands still at {cost:.4g}, with an accuracy of {accuracy:.1%}"
+    return None
+
+
+def train(
+    key: Key[Array, ""],
+    train_set: Dataset,
+    test_set: Dataset,
+    config: Config,
+    optimizer: Optimizer | None = None,
+) -> tuple[TrainState, History]:
+    """A whole training run as one pure function of a key, the data and a recipe.
+
+    `jax.jit(train)` compiles the run into one program; `jax.vmap` over the key, or over the learning rate and
+    momentum in `config`, trains many networks at once; `jax.grad` of the last cost by `config` goes through
+    every step.
+
+    Args:
+        key: decides the random start and all shuffles.
+        train_set: what the network learns from.
+        test_set: what it is only measured on.
+        config: the recipe.
+        optimizer: instead of the recipe's; ours or optax's. Under `jax.jit` it must be a static argument.
+
+    Returns:
+        The last state, and cost and accuracy on both sets before training and after every epoch.
+
+    Raises:
+        ValueError: when the recipe breaks a rule of `config.validate`.
+    """
+    examples = train_set.labels.shape[0]
+    validate(config, examples)
+    state = start(key, config, examples, optimizer)
+    before = measure(state, train_set, test_set, config)
+
+    def epoch(state: TrainState, _: None) -> tuple[TrainState, History]:
+        state, _costs = train_epoch(state, train_set, config, optimizer)
+        return state, measure(state, train_set, test_set, config)
+
+    state, after = jax.lax.scan(epoch, state, None, length=config.epochs_for(examples))
+    return state, jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), before, after)
