@@ -2,18 +2,33 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 import safetensors
 import safetensors.numpy
 
+from jaxmnist.config import Config
 from jaxmnist.files import write_atomically
 from jaxmnist.network import Layer, Params
 
 FORMAT = "jaxmnist-weights-1"
 """The one metadata key; safetensors writes several in an order that changes from one process to the next."""
+
+
+class SavedNetwork(NamedTuple):
+    """A trained network as a run left it.
+
+    Attributes:
+        params: its weights and biases.
+        config: the recipe that made it; activation and cost say how to run it.
+        about: all that its file says, such as dataset and seed.
+    """
+
+    params: Params
+    config: Config
+    about: dict[str, Any]
 
 
 def save_params(path: Path, params: Params, about: dict[str, Any]) -> None:
@@ -58,3 +73,10 @@ def load_params(path: Path) -> tuple[Params, dict[str, Any]]:
         Layer(*(jnp.asarray(tensors[f"layers.{number}.{name}"]) for name in Layer._fields)) for number in layers
     )
     return params, json.loads(metadata[FORMAT])
+
+
+def load_network(run: Path) -> SavedNetwork:
+    """Read the network of a run, from its folder or its weights file. Errors as `load_params`."""
+    params, about = load_params(run / "weights.safetensors" if run.is_dir() else run)
+    recipe = {**about["config"], "sizes": tuple(about["config"]["sizes"])}
+    return SavedNetwork(params, Config(**recipe), about)

@@ -9,6 +9,7 @@ Cost = Literal["squared_error", "cross_entropy"]
 OptimizerName = Literal["sgd", "momentum", "nesterov"]
 Schedule = Literal["constant", "cosine"]
 DatasetName = Literal["auto", "mnist", "fashion_mnist", "kmnist", "digits"]
+Platform = Literal["auto", "cpu", "gpu", "tpu"]
 
 SIZES = (784, 16, 16, 10)
 """3Blue1Brown's network: 28×28 pixels, two hidden layers of 16, one output per digit; 13,002 parameters."""
@@ -30,7 +31,7 @@ class Config:
     """Cost C of one example: squared_error is the sum of (a - y)² over the ten outputs."""
     optimizer: OptimizerName = "nesterov"
     """How a gradient becomes a step: sgd, momentum (heavy ball) or nesterov (momentum that looks ahead)."""
-    learning_rate: float = 0.15
+    learning_rate: float = 0.08
     """Learning rate η: the length of a step along the negative gradient."""
     momentum: float = 0.9
     """Momentum coefficient μ in [0, 1): how much of the last step is kept. sgd has none and ignores it."""

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, UInt8
+from jaxtyping import Array, Float, Key, UInt8, UInt32
 
 
 class Dataset(NamedTuple):
@@ -29,6 +29,27 @@ def one_hot(labels: UInt8[Array, "*n"]) -> Float[Array, "*n 10"]:
     return jax.nn.one_hot(labels, 10)
 
 
+def permutation(key: Key[Array, ""], n: int) -> UInt32[Array, "n"]:
+    """The numbers 0 to n − 1 in random order: each gets a random key of at least 32 bits, and they are sorted by it.
+
+    Sorting alone, without a second array to carry along, is four times as fast on a CPU. So the random bits share
+    a word with the place that they are drawn for, and as only a part of them fits, rounds of sorting follow each
+    other, as in a radix sort. Of all pairs one in 2³² has equal keys, and keeps its order.
+
+    Args:
+        key: decides the order.
+        n: at most 2³¹.
+    """
+    place_bits = (n - 1).bit_length()
+    random_bits = 32 - place_bits
+    places = jnp.arange(n, dtype=jnp.uint32)
+    order = places
+    for round_key in jax.random.split(key, -(-32 // random_bits)):
+        sort_keys = jax.random.bits(round_key, (n,)) >> place_bits << place_bits
+        order = order[jnp.sort(sort_keys | places) & ((1 << place_bits) - 1)]
+    return order
+
+
 def minibatches(key: Key[Array, ""], dataset: Dataset, batch_size: int) -> Dataset:
     """A shuffled pass over the data, cut into minibatches.
 
@@ -45,5 +66,5 @@ def minibatches(key: Key[Array, ""], dataset: Dataset, batch_size: int) -> Datas
     """
     examples = dataset.labels.shape[0]
     steps = examples // batch_size
-    order = jax.random.permutation(key, examples)[: steps * batch_size].reshape(steps, batch_size)
+    order = permutation(key, examples)[: steps * batch_size].reshape(steps, batch_size)
     return Dataset(dataset.images[order], dataset.labels[order])

@@ -1,10 +1,8 @@
 """Which device computes."""
 
-from typing import Literal
-
 import jax
 
-Platform = Literal["auto", "cpu", "gpu", "tpu"]
+from jaxmnist.config import Platform
 
 
 def select(platform: Platform) -> jax.Device:

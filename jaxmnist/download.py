@@ -6,6 +6,7 @@ server, so it runs in a process of its own, which is watched, and stopped when n
 
 import contextlib
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,8 @@ ANSWER_SECONDS = 4.5
 STALL_SECONDS = 15.0
 """How long a transfer may bring less than STALL_BYTES."""
 STALL_BYTES = 16 * 1024
+WRONG_CONTENT = 3
+"""Exit code of the downloader's process when it finds a checksum that it knows to be another."""
 ABANDONED_SECONDS = 3_600.0
 """Age at which a temporary folder that a killed process left behind is cleared away."""
 
@@ -64,7 +67,7 @@ def download(remote: RemoteFile, path: Path, progress: Callable[[int], None] = l
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".download-") as folder:
         arrived = _transfer(remote, Path(folder), progress)
         if not matches(arrived, remote):
-            raise DownloadError(f"{remote.url}: what arrived has another sha256 than {remote.sha256}")
+            raise _wrong_content(remote)
         arrived.replace(path)
 
 
@@ -72,6 +75,10 @@ def matches(path: Path, remote: RemoteFile) -> bool:
     """Whether a file on disk is, byte for byte, the one that is expected."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == remote.sha256
+
+
+def _wrong_content(remote: RemoteFile) -> DownloadError:
+    return DownloadError(f"{remote.url}: what arrived has another sha256 than {remote.sha256}")
 
 
 def _look(remote: RemoteFile) -> None:
@@ -131,6 +138,8 @@ def _transfer(remote: RemoteFile, folder: Path, progress: Callable[[int], None])
             process.wait()
         messages.seek(0)
         lines = messages.read().decode(errors="replace").split("\n")
+    if process.returncode == WRONG_CONTENT:
+        raise _wrong_content(remote)
     files = [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size == remote.size]
     if process.returncode != 0 or len(files) != 1:
         reason = next((line for line in reversed(lines) if line.strip()), f"{_size(folder):,} bytes arrived")
@@ -140,10 +149,13 @@ def _transfer(remote: RemoteFile, folder: Path, progress: Callable[[int], None])
 
 
 def _size(folder: Path) -> int:
+    """Bytes that have arrived, without the downloader's own note about them."""
     total = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(FileNotFoundError):  # renamed meanwhile
-            total += path.stat().st_size if path.is_file() else 0
+    for parent, _folders, names in os.walk(folder):  # unlike rglob, it takes it calmly when a folder vanishes
+        for name in names:
+            if not name.endswith(".INFO"):
+                with contextlib.suppress(FileNotFoundError):  # renamed meanwhile
+                    total += Path(parent, name).stat().st_size
     return total
 
 
@@ -159,7 +171,10 @@ def _run_downloader(url: str, folder: str) -> None:
     import tensorflow_datasets as tfds
 
     tfds.disable_progress_bar()
-    tfds.download.DownloadManager(download_dir=folder).download(url)
+    try:
+        tfds.download.DownloadManager(download_dir=folder).download(url)
+    except tfds.download.download_manager.NonMatchingChecksumError:
+        sys.exit(WRONG_CONTENT)
 
 
 if __name__ == "__main__":

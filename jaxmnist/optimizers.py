@@ -125,7 +125,12 @@ def cosine(learning_rate: ArrayLike, steps: int) -> Schedule:
     Source:
         Loshchilov and Hutter, SGDR (2017), equation 5, without restarts.
     """
-    return lambda step: learning_rate * (1 + jnp.cos(jnp.pi * jnp.minimum(step / steps, 1))) / 2
+
+    def rate(step: Int[Array, ""]) -> ArrayLike:
+        done = jnp.minimum(step.astype(jnp.result_type(float)) / steps, 1)
+        return learning_rate * (1 + jnp.cos(jnp.pi * done)) / 2
+
+    return rate
 
 
 def apply_updates(params: Tree, updates: Tree) -> Tree:

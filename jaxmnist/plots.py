@@ -62,7 +62,7 @@ def weight_maps(before: Float[np.ndarray, "neurons 784"], after: Float[np.ndarra
 
     Each map is a row of the first weight matrix laid out as 28×28: blue pixels raise the neuron, red ones lower it.
     """
-    figure = Figure(figsize=(10, 6), layout=ConstrainedLayoutEngine(wspace=0.08))
+    figure = Figure(figsize=(10, 6.4), layout=ConstrainedLayoutEngine(wspace=0.08))
     shown = min(16, len(after))
     figure.suptitle(f"Weights from the 28×28 pixels into {shown} neurons of the first hidden layer")
     panels = zip(figure.subplots(1, 2), (before, after), ("before training: random", "after training"), strict=True)
@@ -72,7 +72,7 @@ def weight_maps(before: Float[np.ndarray, "neurons 784"], after: Float[np.ndarra
         axes.set_title(title)
         axes.set_axis_off()
         label = "weight: red lowers the neuron, blue raises it"
-        figure.colorbar(drawn, ax=axes, location="bottom", shrink=0.7, label=label, extend="both")
+        figure.colorbar(drawn, ax=axes, location="bottom", shrink=0.7, pad=0.02, label=label, extend="both")
     return figure
 
 

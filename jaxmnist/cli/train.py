@@ -1,23 +1,23 @@
 """The train command: a network from random start to trained, with its numbers and pictures."""
 
 import dataclasses
-import os
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from jaxmnist.cli import run_folder
-from jaxmnist.config import Config, DatasetName, validate
+from jaxmnist.cli.inputs import Data, DataOptions, OptionalPath, check_seed, load_data, select_device
+from jaxmnist.config import Config, validate
 
 if TYPE_CHECKING:
     from jaxmnist.network import Params
-    from jaxmnist.sources import Progress, Splits
+    from jaxmnist.sources import Splits
     from jaxmnist.training import History
 
 Recipe = Annotated[tyro.conf.OmitArgPrefixes[Config], tyro.conf.arg(name="recipe", help="How to train.")]
@@ -34,16 +34,11 @@ class Options:
     """
 
     config: Recipe = dataclasses.field(default_factory=Config)
-    dataset: DatasetName = "auto"
-    """What to learn. auto is mnist, or digits (scikit-learn's small ones) where MNIST can't be had, and says so; a set asked for by name never falls back."""  # noqa: E501
-    data_dir: Annotated[Path | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint="")] = None
-    """Folder with the four IDX files, gzipped or plain (default: $JAXMNIST_DATA_DIR, else download into a cache)."""
+    data: Data = dataclasses.field(default_factory=DataOptions)
     seed: int = 0
     """Decides the random start and every shuffle: the same seed gives the same weights, bit for bit."""
-    run_dir: Annotated[Path | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint="")] = None
+    run_dir: OptionalPath = None
     """New folder for the results (default: runs/<time>-<optimizer>)."""
-    platform: Literal["auto", "cpu", "gpu", "tpu"] = "auto"
-    """Where to compute. auto is the fastest that JAX finds; gpu or tpu is an error where there is none."""
 
 
 def run(options: Options) -> int:
@@ -57,20 +52,15 @@ def run(options: Options) -> int:
         OSError: for files that can't be read or written.
     """
     validate(options.config)
-    if not 0 <= options.seed < 2**32:
-        raise ValueError(f"seed {options.seed}: expected a whole number from 0 to {2**32 - 1:,}; try --seed 0")
-    if options.platform == "cpu":
-        os.environ["JAX_PLATFORMS"] = "cpu"  # before JAX starts, so that it leaves an accelerator to others
+    check_seed(options.seed)
+    device = select_device(options.data)
 
     import jax
 
-    from jaxmnist import devices, sources
-
-    device = devices.select(options.platform)
     with jax.default_device(device):
         seconds: dict[str, float] = defaultdict(float)
         with _timed(seconds, "load"):
-            splits = sources.load(options.dataset, options.data_dir, _download_bars())
+            splits = load_data(options.data)
         examples = splits.train.labels.shape[0]
         config = dataclasses.replace(options.config, epochs=options.config.epochs_for(examples))
         validate(config, examples)
@@ -84,8 +74,6 @@ def run(options: Options) -> int:
                 **dataclasses.asdict(config),
             },
         )
-        if splits.notice:
-            print(f"note: {splits.notice}", file=sys.stderr, flush=True)
         return _train(splits, config, options.seed, device, folder, seconds)
 
 
@@ -254,19 +242,3 @@ def _progress(epochs: int) -> Iterator[Callable[[int, "History"], None]]:
                 )
 
         yield show
-
-
-def _download_bars() -> "Progress":
-    """One bar for each file of a download, drawn where there is a terminal."""
-    from tqdm import tqdm
-
-    bars: dict[str, tqdm] = {}
-
-    def show(file: str, expected: int, arrived: int) -> None:
-        if file not in bars:
-            bars[file] = tqdm(total=expected, desc=file, unit="B", unit_scale=True, unit_divisor=1024, disable=None)
-        bars[file].update(arrived - bars[file].n)
-        if arrived == expected:
-            bars[file].close()
-
-    return show

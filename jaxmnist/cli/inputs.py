@@ -1,0 +1,89 @@
+"""What every command that learns or measures asks for: which data, and which device computes."""
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from jaxmnist.config import DatasetName, Platform
+
+if TYPE_CHECKING:
+    import jax
+
+    from jaxmnist.sources import Progress, Splits
+
+OptionalPath = Annotated[Path | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint="")]
+"""A path that may be left out; its help says what happens then."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DataOptions:
+    """Which data, and which device computes."""
+
+    dataset: DatasetName = "auto"
+    """What to learn. auto is mnist, or digits (scikit-learn's small ones) where MNIST can't be had, and says so; a set asked for by name never falls back."""  # noqa: E501
+    data_dir: OptionalPath = None
+    """Folder with the four IDX files, gzipped or plain (default: $JAXMNIST_DATA_DIR, else download into a cache)."""
+    platform: Platform = "auto"
+    """Where to compute. auto is the fastest that JAX finds; gpu or tpu is an error where there is none."""
+
+
+Data = Annotated[tyro.conf.OmitArgPrefixes[DataOptions], tyro.conf.arg(name="data", help="What to learn, and where.")]
+
+
+def select_device(options: DataOptions) -> "jax.Device":
+    """The device that the options ask for; JAX starts only here.
+
+    Raises:
+        ValueError: when there is none.
+    """
+    if options.platform == "cpu":
+        os.environ["JAX_PLATFORMS"] = "cpu"  # before JAX starts, so that it leaves an accelerator to others
+
+    from jaxmnist import devices
+
+    return devices.select(options.platform)
+
+
+def load_data(options: DataOptions) -> "Splits":
+    """The data that the options ask for, on JAX's default device; says what the user must know about it.
+
+    Raises:
+        ValueError: when the data isn't what it should be.
+        OSError: when it can't be had.
+    """
+    from jaxmnist import sources
+
+    splits = sources.load(options.dataset, options.data_dir, _download_bars())
+    if splits.notice:
+        print(f"note: {splits.notice}", file=sys.stderr, flush=True)
+    return splits
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that is none: `jax.random.key` would take another in its place.
+
+    Raises:
+        ValueError: naming the seed.
+    """
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed {seed}: expected a whole number from 0 to {2**32 - 1:,}; try --seed 0")
+
+
+def _download_bars() -> "Progress":
+    """One bar for each file of a download, drawn where there is a terminal."""
+    from tqdm import tqdm
+
+    bars: dict[str, tqdm] = {}
+
+    def show(file: str, expected: int, arrived: int) -> None:
+        if file not in bars:
+            bars[file] = tqdm(total=expected, desc=file, unit="B", unit_scale=True, unit_divisor=1024, disable=None)
+        bars[file].update(arrived - bars[file].n)
+        if arrived == expected:
+            bars[file].close()
+
+    return show

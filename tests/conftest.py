@@ -1,0 +1,23 @@
+import os
+from pathlib import Path
+
+import pytest
+
+DATA_DIR = os.environ.get("JAXMNIST_DATA_DIR")
+"""What the caller's environment names, read before `own_environment` hides it from the tests."""
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch):
+    """Neither the caller's data folder nor the caller's proxies decide what a test sees."""
+    monkeypatch.delenv("JAXMNIST_DATA_DIR", raising=False)
+    monkeypatch.setenv("no_proxy", "*")
+
+
+@pytest.fixture(scope="session")
+def mnist_dir():
+    """The folder with the real MNIST's four IDX files."""
+    folder = Path(DATA_DIR) if DATA_DIR else Path(__file__).parents[2] / "shared" / "mnist"
+    if not (folder / "train-images-idx3-ubyte.gz").is_file():
+        pytest.skip(f"the real MNIST is not in {folder}; name its folder with JAXMNIST_DATA_DIR")
+    return folder

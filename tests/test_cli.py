@@ -1,0 +1,222 @@
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxmnist.checkpoint import load_params
+from jaxmnist.network import count_parameters
+
+ROOT = Path(__file__).parent.parent
+PICTURES = ("curves.png", "weights.png", "confusion.png", "mistakes.png")
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs a program of ours in an empty folder with an empty cache and no network."""
+
+    def run(*arguments, program=(str(ROOT / "train.py"),), **environment):
+        environment = {
+            **os.environ,
+            "XDG_CACHE_HOME": str(tmp_path / "cache"),
+            "http_proxy": "http://127.0.0.1:9",  # nobody listens there: offline, wherever the test runs
+            "https_proxy": "http://127.0.0.1:9",
+            **environment,
+        }
+        command = [sys.executable, *program, *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120)
+
+    return run
+
+
+def refusal(result):
+    """The one line on stderr of a run that ended with exit code 2."""
+    assert result.returncode == 2, result.stderr
+    assert "Traceback" not in result.stderr
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+def test_help_teaches(run):
+    result = run("--help")
+    assert result.returncode == 0
+    for option in (
+        *("--dataset", "--data-dir", "--seed", "--run-dir", "--platform", "--sizes", "--activation", "--cost"),
+        *("--optimizer", "--learning-rate", "--momentum", "--schedule", "--batch-size", "--epochs"),
+    ):
+        assert option in result.stdout
+    assert "η" in result.stdout
+    assert "μ" in result.stdout
+    for program in (["-m", "jaxmnist"], [str(Path(sys.executable).parent / "jaxmnist")]):
+        found = (
+            run("--help", program=program)
+            if program[0] == "-m"
+            else subprocess.run([*program, "--help"], capture_output=True, text=True)
+        )
+        assert found.returncode == 0
+        assert "train" in found.stdout
+
+
+def test_a_run_on_the_embedded_digits(run, tmp_path):
+    result = run()
+    assert result.returncode == 0, result.stderr
+    assert "NOT MNIST" in result.stderr
+    assert "--data-dir" in result.stderr
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert folder.name.endswith("-nesterov")
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        ["config.json", "metrics.csv", "summary.json", "weights.safetensors", *PICTURES]
+    )
+    lines = result.stdout.splitlines()
+    assert "13,002 parameters" in lines[0]
+    assert "scikit-learn" in lines[0]
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["test_accuracy"] >= 0.93
+    assert summary["dataset"] == "digits"
+    assert set(summary["seconds"]) == {"load", "compile", "train", "evaluate"}
+    for field in ("test_cost", "train_cost", "examples_per_second", "origin", "platform", "device", "jax", "seed"):
+        assert field in summary
+    rows = list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
+    assert [int(row["epoch"]) for row in rows] == list(range(summary["epochs"] + 1))
+    assert sum(line.startswith("epoch ") for line in lines) == summary["epochs"]
+    assert float(rows[-1]["test_accuracy"]) == summary["test_accuracy"]
+    assert float(rows[0]["test_accuracy"]) < 0.3
+    params, about = load_params(folder / "weights.safetensors")
+    assert count_parameters(params) == 13_002
+    assert about["config"]["optimizer"] == "nesterov"
+    for picture in PICTURES:
+        with Image.open(folder / picture) as image:
+            assert min(image.size) > 400
+
+
+def test_the_same_seed_gives_the_same_bytes_and_no_run_is_overwritten(run, tmp_path):
+    for name, seed in (("one", 1), ("other", 1), ("third", 2)):
+        result = run("--dataset", "digits", "--epochs", 3, "--seed", seed, "--run-dir", tmp_path / name)
+        assert result.returncode == 0, result.stderr
+    for file in ("weights.safetensors", "metrics.csv", "config.json"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "other" / file).read_bytes()
+    weights = [load_params(tmp_path / name / "weights.safetensors")[0][0].weights for name in ("one", "third")]
+    assert not np.array_equal(*weights)
+    before = {path: path.read_bytes() for path in (tmp_path / "one").iterdir()}
+    assert "never overwrites" in refusal(run("--dataset", "digits", "--run-dir", tmp_path / "one"))
+    assert before == {path: path.read_bytes() for path in (tmp_path / "one").iterdir()}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--optimizer", "sgd", "--learning-rate", "0.5"),
+        ("--optimizer", "momentum"),
+        ("--batch-size", "full", "--epochs", "5"),
+        ("--sizes", "784", "10", "--epochs", "2"),
+        ("--activation", "relu", "--cost", "cross_entropy", "--schedule", "constant", "--epochs", "3"),
+    ],
+)
+def test_every_kind_of_run_works(run, arguments):
+    result = run("--dataset", "digits", *arguments)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--sizes", "783", "16", "10"), "sizes 783 16 10"),
+        (("--sizes", "784", "16", "9"), "sizes 784 16 9"),
+        (("--sizes", "784", "x"), "--sizes"),
+        (("--learning-rate", "0"), "learning rate"),
+        (("--learning-rate", "-1"), "-1"),
+        (("--learning-rate", "nan"), "nan"),
+        (("--learning-rate", "fast"), "fast"),
+        (("--momentum", "1"), "momentum"),
+        (("--momentum", "-0.5"), "-0.5"),
+        (("--batch-size", "0"), "batch size 0"),
+        (("--batch-size", "half"), "half"),
+        (("--epochs", "0"), "epochs 0"),
+        (("--epochs", "-2"), "-2"),
+        (("--dataset", "cifar"), "cifar"),
+        (("--activation", "step"), "step"),
+        (("--seed", "-1"), "seed -1"),
+        (("--seed", "99999999999"), "99999999999"),
+        (("--bogus",), "--bogus"),
+        (("--dataset", "digits", "--batch-size", "100000"), "1,437"),
+        (("--data-dir", "nowhere"), "nowhere"),
+        (("--dataset", "mnist"), "offline"),
+        (("--dataset", "digits", "--run-dir", "/proc/run"), "/proc/run"),
+        (("--dataset", "digits", "--run-dir", __file__), "run dir"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_exit_code_2(run, tmp_path, arguments, said):
+    line = refusal(run(*arguments))
+    assert said in line
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_data_dir_without_the_files_names_them(run, tmp_path):
+    (tmp_path / "empty").mkdir()
+    line = refusal(run("--data-dir", tmp_path / "empty"))
+    assert "train-images-idx3-ubyte" in line
+    assert "expected" in line
+    assert "train-images" in refusal(run(JAXMNIST_DATA_DIR=str(tmp_path / "empty")))
+
+
+@pytest.mark.parametrize("platform", ["gpu", "tpu"])
+def test_an_absent_accelerator_is_an_error_at_once_never_a_silent_cpu(run, platform):
+    import jax
+
+    if jax.default_backend() == platform:
+        pytest.skip(f"this machine has a {platform}")
+    begin = time.monotonic()
+    line = refusal(run("--platform", platform))
+    assert time.monotonic() - begin < 5
+    assert f"platform {platform}" in line
+    assert "found cpu" in line
+
+
+def test_a_platform_that_the_environment_forbids_is_an_error(run):
+    assert "platform" in refusal(run("--dataset", "digits", JAX_PLATFORMS="cuda"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--learning-rate", "1e20"),
+        ("--learning-rate", "1e20", "--batch-size", "full"),
+        ("--activation", "relu", "--cost", "cross_entropy", "--learning-rate", "1e6"),
+        ("--learning-rate", "1e-12"),
+    ],
+)
+def test_a_run_that_does_not_learn_ends_with_exit_code_3_and_advice(run, tmp_path, arguments):
+    result = run("--dataset", "digits", *arguments, "--run-dir", tmp_path / "bad")
+    assert result.returncode == 3, result.stdout
+    assert "Traceback" not in result.stderr
+    assert "does not learn" in result.stderr
+    assert "try" in result.stderr
+    summary = json.loads((tmp_path / "bad" / "summary.json").read_text())
+    assert summary["learned"] is False
+    assert summary["problem"]
+    assert not (tmp_path / "bad" / "weights.safetensors").exists()
+
+
+def test_a_reader_that_leaves_is_no_traceback(run, tmp_path):
+    command = f"{sys.executable} {ROOT / 'train.py'} --dataset digits --run-dir {tmp_path / 'r'} | head -1"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path)
+    assert "13,002" in result.stdout
+    assert "Traceback" not in result.stderr
+
+
+def test_mnist_to_the_promised_accuracy(run, tmp_path, mnist_dir):
+    result = run("--seed", 1, "--run-dir", tmp_path / "r", JAXMNIST_DATA_DIR=str(mnist_dir))
+    assert result.returncode == 0, result.stderr
+    summary = json.loads((tmp_path / "r" / "summary.json").read_text())
+    assert summary["test_accuracy"] >= 0.945
+    assert summary["origin"] == str(mnist_dir)
+    assert (summary["train_examples"], summary["test_examples"]) == (60_000, 10_000)

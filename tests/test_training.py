@@ -1,0 +1,233 @@
+import dataclasses
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import oracle
+import pytest
+
+from jaxmnist.config import Config
+from jaxmnist.dataset import Dataset, minibatches
+from jaxmnist.metrics import Metrics
+from jaxmnist.optimizers import nesterov
+from jaxmnist.sources import load
+from jaxmnist.training import (
+    History,
+    make_optimizer,
+    start,
+    train,
+    train_epoch,
+    train_step,
+    why_not_learning,
+)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load("digits")
+
+
+@pytest.fixture(scope="module")
+def few(digits):
+    """The first examples of each part, for what must only be correct and not learn."""
+    return jax.tree.map(lambda leaf: leaf[:100], (digits.train, digits.test))
+
+
+SMALL = Config(batch_size=10, epochs=3)
+
+
+def same_bits(one, other):
+    return all(map(np.array_equal, jax.tree.leaves(one), jax.tree.leaves(other)))
+
+
+def without_key(state):
+    return state._replace(key=jax.random.key_data(state.key))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov"])
+def test_scan_is_a_loop_of_steps_bit_for_bit(optimizer, few):
+    config = dataclasses.replace(SMALL, optimizer=optimizer)
+    train_set = few[0]
+    state = start(jax.random.key(0), config, 100)
+    next_key, shuffle_key = jax.random.split(state.key)
+    batches = jax.jit(minibatches, static_argnums=2)(shuffle_key, train_set, 10)
+
+    @jax.jit
+    def step(state, batch, config):
+        return train_step(state, batch, config, make_optimizer(config, 100))
+
+    looped, costs = state, []
+    for number in range(10):
+        looped, cost = step(looped, Dataset(batches.images[number], batches.labels[number]), config)
+        costs.append(cost)
+    looped = looped._replace(key=next_key, epoch=looped.epoch + 1)
+    scanned, scanned_costs = train_epoch(state, train_set, config)
+    assert same_bits(without_key(scanned), without_key(looped))
+    assert same_bits(scanned_costs, jnp.stack(costs))
+
+
+def test_one_step_is_the_numpy_back_propagation(few):
+    with jax.enable_x64(True):
+        config = dataclasses.replace(SMALL, schedule="constant", learning_rate=0.5)
+        state = start(jax.random.key(0), config, 100)
+        params = [tuple(map(np.asarray, layer)) for layer in state.params]
+        velocities = [tuple(map(np.zeros_like, layer)) for layer in params]
+        images, labels = map(np.asarray, few[0])
+        for number in range(5):
+            batch = slice(10 * number, 10 * number + 10)
+            state, cost = train_step(
+                state, jax.tree.map(lambda leaf, batch=batch: leaf[batch], few[0]), config, make_optimizer(config, 100)
+            )
+            params, velocities, expected = oracle.nesterov_step(
+                params, velocities, images[batch] / 255, np.eye(10)[labels[batch]], 0.5, 0.9
+            )
+            assert cost == pytest.approx(expected, rel=1e-12)  # float64
+        for ours, theirs in zip(jax.tree.leaves(state.params), [p for layer in params for p in layer], strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-13)  # float64, five steps
+
+
+def test_the_whole_run_is_a_loop_of_epochs_bit_for_bit(few):
+    state, history = jax.jit(train)(jax.random.key(4), *few, SMALL)
+    looped = start(jax.random.key(4), SMALL, 100)
+    for _ in range(3):
+        looped, _costs = train_epoch(looped, few[0], SMALL)
+    assert same_bits(without_key(state), without_key(looped))
+    assert state.epoch == 3
+    assert all(leaf.shape == (4,) for leaf in jax.tree.leaves(history))
+
+
+SCRIPT = """
+import hashlib, jax
+from jaxmnist.config import Config
+from jaxmnist.sources import load
+from jaxmnist.training import train
+digits = load("digits")
+state, history = jax.jit(train)(jax.random.key(7), digits.train, digits.test, Config(epochs=3))
+print(hashlib.sha256(b"".join(leaf.tobytes() for leaf in jax.tree.leaves((state.params, history)))).hexdigest())
+"""
+
+
+def test_same_key_same_result_across_processes():
+    digests = [
+        subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    ]
+    assert digests[0] == digests[1]
+    assert len(digests[0].strip()) == 64
+
+
+def test_one_compilation_serves_every_learning_rate_and_momentum(few):
+    traces = []
+
+    @jax.jit
+    def epoch(state, config):
+        traces.append(config)
+        return train_epoch(state, few[0], config)
+
+    results = []
+    for rate, mu in [(0.1, 0.9), (0.5, 0.9), (0.5, 0.2), (jnp.float32(0.3), jnp.float32(0.99))]:
+        config = dataclasses.replace(SMALL, learning_rate=rate, momentum=mu)
+        state, _costs = epoch(start(jax.random.key(0), SMALL, 100), config)
+        results.append(float(state.params[0].weights[3, 400]))
+    # Python's numbers and JAX's arrays differ in weak typing, which is a trace of its own
+    assert len(traces) == 2
+    assert len(set(results)) == 4
+
+
+def test_the_state_is_donated(few):
+    state = start(jax.random.key(0), SMALL, 100)
+    weights = state.params[0].weights
+    train_epoch(state, few[0], SMALL)
+    assert weights.is_deleted()
+
+
+def test_an_optimizer_of_optax_s_can_be_passed(few):
+    theirs, _history = train(jax.random.key(0), *few, SMALL, optax.sgd(0.1, 0.9, nesterov=True))
+    ours, _history = train(jax.random.key(0), *few, SMALL, nesterov(0.1, 0.9))
+    for a, b in zip(jax.tree.leaves(ours.params), jax.tree.leaves(theirs.params), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)  # 30 float32 steps
+    adam, history = train(jax.random.key(0), *few, SMALL, optax.adam(0.01))
+    assert history.train.cost[-1] < history.train.cost[0]
+    assert not same_bits(adam.params, ours.params)
+
+
+def test_vmap_trains_many_networks_at_once(few):
+    keys = jax.random.split(jax.random.key(0), 3)
+    rates = jnp.array([0.1, 0.2, 0.3])
+    axes = dataclasses.replace(SMALL, learning_rate=0, momentum=None)
+    configs = dataclasses.replace(SMALL, learning_rate=rates)
+    states, histories = jax.vmap(train, in_axes=(0, None, None, axes))(keys, *few, configs)
+    assert histories.test.cost.shape == (3, 4)
+    for member in range(3):
+        solo, _history = train(keys[member], *few, dataclasses.replace(SMALL, learning_rate=rates[member]))
+        for many, one in zip(jax.tree.leaves(states.params), jax.tree.leaves(solo.params), strict=True):
+            # batched products are summed in another order: float32 rounding over 30 steps
+            np.testing.assert_allclose(many[member], one, rtol=1e-4, atol=1e-5)
+
+
+def test_the_gradient_goes_through_a_whole_run(few):
+    with jax.enable_x64(True):
+        config = dataclasses.replace(SMALL, sizes=(784, 4, 10), epochs=2)
+
+        def last_cost(learning_rate, momentum):
+            chosen = dataclasses.replace(config, learning_rate=learning_rate, momentum=momentum)
+            return train(jax.random.key(0), *few, chosen)[1].test.cost[-1]
+
+        found = jax.grad(last_cost, argnums=(0, 1))(0.1, 0.5)
+        run, h = jax.jit(last_cost), 1e-6
+        differences = (
+            (run(0.1 + h, 0.5) - run(0.1 - h, 0.5)) / (2 * h),
+            (run(0.1, 0.5 + h) - run(0.1, 0.5 - h)) / (2 * h),
+        )
+        assert found == pytest.approx(tuple(map(float, differences)), rel=1e-6)  # rounding: 1e-16 / h; curvature: h²
+        assert all(abs(slope) > 1e-4 for slope in found)
+
+
+def test_full_batch_sees_the_whole_set_in_one_step(few):
+    config = dataclasses.replace(SMALL, batch_size="full", optimizer="sgd")
+    state = start(jax.random.key(0), config, 100)
+    _state, costs = train_epoch(state, few[0], config)
+    assert costs.shape == (1,)
+
+
+def test_a_recipe_that_breaks_a_rule_is_refused_before_tracing(few):
+    with pytest.raises(ValueError, match="batch size 101"):
+        train(jax.random.key(0), *few, dataclasses.replace(SMALL, batch_size=101))
+    with pytest.raises(ValueError, match="sizes 784 10 3"):
+        jax.jit(train)(jax.random.key(0), *few, dataclasses.replace(SMALL, sizes=(784, 10, 3)))
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu", "silu"])
+@pytest.mark.parametrize("cost", ["squared_error", "cross_entropy"])
+def test_every_activation_and_cost_learns_the_digits(activation, cost, digits):
+    rate = 0.1 if activation == "sigmoid" and cost == "squared_error" else 0.03
+    config = Config(activation=activation, cost=cost, learning_rate=rate, epochs=40)
+    _state, history = jax.jit(train)(jax.random.key(0), digits.train, digits.test, config)
+    assert history.test.accuracy[0] < 0.3
+    assert history.test.accuracy[-1] > 0.9
+
+
+def entry(cost, accuracy):
+    both = Metrics(jnp.float32(cost), jnp.float32(accuracy))
+    return History(train=both, test=both)
+
+
+@pytest.mark.parametrize(
+    ("previous", "now", "steps", "said"),
+    [
+        (entry(2.5, 0.1), entry(float("nan"), 0.1), 1, "nan"),
+        (entry(2.5, 0.1), entry(float("inf"), 0.1), 1, "inf"),
+        (entry(2.5, 0.1), entry(2.6, 0.5), 1, "not below the 2.5"),
+        (entry(2.5, 0.1), entry(0.9, 0.15), 1_000, "15.0%"),
+        (entry(1.0, 0.1), entry(1.0, 0.1), 2, "stands still"),
+        (entry(2.5, 0.1), entry(0.9, 0.1), 1, None),
+        (entry(1.0, 0.1), entry(0.9, 0.11), 999, None),
+        (entry(2.5, 0.1), entry(0.9, 0.16), 1_875, None),
+    ],
+)
+def test_a_run_that_does_not_learn_is_told_from_one_that_does(previous, now, steps, said):
+    found = why_not_learning(entry(2.5, 0.1), previous, now, steps)
+    assert (found is None) if said is None else (said in found)
