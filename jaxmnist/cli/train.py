@@ -171,9 +171,10 @@ def _draw(
     """Write the run's pictures."""
     import numpy as np
 
-    from jaxmnist import plots
     from jaxmnist.files import write_atomically
     from jaxmnist.metrics import confusion_matrix, outputs, worst_mistakes
+    from jaxmnist.plots.style import png
+    from jaxmnist.plots.training import confusion, learning_curves, mistakes, weight_maps
 
     images, labels = map(np.asarray, splits.test)
     read = np.asarray(outputs(params, splits.test.images, config.activation, config.cost))
@@ -182,12 +183,12 @@ def _draw(
     right, all_read = int(matrix.trace()), int(matrix.sum())
     what = f"{splits.name}: {'-'.join(map(str, config.sizes))}, {config.activation}, {config.optimizer}"
     figures = {
-        "curves.png": plots.learning_curves(
+        "curves.png": learning_curves(
             {name: np.array([part(entry) for entry in history]) for name, part in run_folder.METRICS.items()}, what
         ),
-        "weights.png": plots.weight_maps(start_weights, np.asarray(params[0].weights)),
-        "confusion.png": plots.confusion(matrix, f"{right:,} of {all_read:,} test images of {splits.name} read right"),
-        "mistakes.png": plots.mistakes(
+        "weights.png": weight_maps(start_weights, np.asarray(params[0].weights)),
+        "confusion.png": confusion(matrix, f"{right:,} of {all_read:,} test images of {splits.name} read right"),
+        "mistakes.png": mistakes(
             images[wrong],
             labels[wrong],
             read[wrong],
@@ -195,7 +196,7 @@ def _draw(
         ),
     }
     for name, figure in figures.items():
-        write_atomically(folder / name, plots.png(figure))
+        write_atomically(folder / name, png(figure))
 
 
 def _conclude(folder: Path, summary: dict[str, Any], seconds: dict[str, float]) -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxmnist import plots
+from jaxmnist.plots import training as plots
+from jaxmnist.plots.style import png
 
 RANDOM = np.random.default_rng(0)
 HISTORY = {name: RANDOM.random(8) for name in ("train_cost", "test_cost", "train_accuracy", "test_accuracy")}
@@ -31,7 +32,7 @@ HISTORY = {name: RANDOM.random(8) for name in ("train_cost", "test_cost", "train
     ],
 )
 def test_every_picture_draws_at_a_readable_size(figure):
-    with Image.open(io.BytesIO(plots.png(figure()))) as picture:
+    with Image.open(io.BytesIO(png(figure()))) as picture:
         assert picture.format == "PNG"
         assert min(picture.size) >= 480
         assert len(picture.convert("RGB").getcolors(1 << 20)) > 2

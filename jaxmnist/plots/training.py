@@ -1,9 +1,5 @@
-"""The pictures: values in, figures out; the only place that draws.
+"""The pictures of a training run: how it went, what the network looks for, where it errs."""
 
-Blue is positive or training, orange and red are negative or test: a pair that colour-blind readers can tell apart.
-"""
-
-import io
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,8 +8,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-TRAIN, TEST = "#0072b2", "#d55e00"
-DOTS_PER_INCH = 120
+from jaxmnist.plots.style import TEST, TRAIN
 
 
 def learning_curves(history: Mapping[str, Float[np.ndarray, "epochs"]], title: str) -> Figure:
@@ -117,13 +112,6 @@ def mistakes(
             fontsize=9,
         )
     return figure
-
-
-def png(figure: Figure) -> bytes:
-    """The figure as a PNG file's content."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
-    return buffer.getvalue()
 
 
 def _mosaic(maps: Float[np.ndarray, "n 784"]) -> Float[np.ndarray, "height width"]:
