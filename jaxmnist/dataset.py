@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, UInt8, UInt32
+from jaxtyping import Array, Float, Int, Key, UInt8, UInt32
 
 
 class Dataset(NamedTuple):
@@ -68,3 +68,24 @@ def minibatches(key: Key[Array, ""], dataset: Dataset, batch_size: int) -> Datas
     steps = examples // batch_size
     order = permutation(key, examples)[: steps * batch_size].reshape(steps, batch_size)
     return Dataset(dataset.images[order], dataset.labels[order])
+
+
+def stratified_folds(key: Key[Array, ""], labels: UInt8[Array, "n"], folds: int) -> Int[Array, "folds size"]:
+    """Which examples are in which fold, at random, with an equal share of every class in each.
+
+    The examples, shuffled, are sorted by class and dealt out like cards. So each class's counts in two folds differ by
+    one at the most, just as in scikit-learn's `StratifiedKFold`. Unlike there, the fewer than `folds` examples at the
+    end that would make some folds larger are left out: folds of one size make one compilation serve them all.
+
+    Args:
+        key: decides who is in which fold.
+        labels: n digits.
+        folds: k, at most n.
+
+    Returns:
+        Indices, shape (k, n // k); no example is in two folds.
+    """
+    order = permutation(key, labels.shape[0])
+    by_class = order[jnp.argsort(labels[order], stable=True)]
+    size = labels.shape[0] // folds
+    return by_class[: folds * size].reshape(size, folds).T
