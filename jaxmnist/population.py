@@ -269,7 +269,7 @@ def _start_group(keys: Key[Array, "members"], config: Config, examples: int) -> 
     return states._replace(epoch=jnp.zeros((), jnp.int32))
 
 
-@partial(jax.jit, donate_argnames="states")
+@jax.jit
 def _group_epoch(
     states: TrainState, train_set: Dataset, config: Config
 ) -> tuple[TrainState, Float[Array, "members"], Int[Array, "members"]]:

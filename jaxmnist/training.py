@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from jaxmnist.config import Config, validate
 from jaxmnist.cost import mean_cost
-from jaxmnist.dataset import Dataset, minibatches, one_hot, scale
+from jaxmnist.dataset import Dataset, jitter, minibatches, one_hot, scale
 from jaxmnist.metrics import Metrics, evaluate
 from jaxmnist.network import Params, init
 from jaxmnist.optimizers import LearningRate, Optimizer, apply_updates, cosine, momentum, nesterov, sgd
@@ -135,6 +135,9 @@ def train_epoch(
     examples = train_set.labels.shape[0]
     chosen = optimizer or make_optimizer(config, examples)
     next_key, shuffle_key = jax.random.split(state.key)
+    if config.augmentation == "jitter":
+        shuffle_key, jitter_key = jax.random.split(shuffle_key)
+        train_set = jitter(jitter_key, train_set)
     batches = minibatches(shuffle_key, train_set, config.examples_per_step(examples))
 
     def step(state: TrainState, batch: Dataset) -> tuple[TrainState, Float[Array, ""]]:

@@ -149,7 +149,9 @@ def _run(options: Options, splits: "Splits") -> int:
     }
     write_rows(folder / "cross_validation.csv", [row.to_json() for row in table])
     run_folder.write_json(folder / "summary.json", summary)
-    what = f"{splits.name}, {options.folds} folds × {options.seeds} seeds, {epochs} epochs: each μ at its best η"
+    what = (
+        f"{splits.name}: {options.folds} folds × {options.seeds} seeds, each μ at its best η (momentum's / nesterov's)"
+    )
     figure = cross_validation(*tables.picture(table, found, options.seeds), what)
     write_atomically(folder / "cross_validation.png", png(figure))
     if options.json:

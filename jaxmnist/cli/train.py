@@ -13,7 +13,7 @@ import tyro
 
 from jaxmnist.cli import run_folder
 from jaxmnist.cli.inputs import Data, DataOptions, OptionalPath, check_seed, load_data, select_device
-from jaxmnist.config import Config, validate
+from jaxmnist.config import RECIPES, Config, RecipeName, validate
 
 if TYPE_CHECKING:
     from jaxmnist.network import Params
@@ -33,12 +33,19 @@ class Options:
     Without options: 3Blue1Brown's network on MNIST, in seconds.
     """
 
+    recipe: RecipeName = "source"
+    """What the recipe options are where they aren't given. source: the rules of 3Blue1Brown's lessons; best: silu, cross_entropy, jitter and long training (add --help to see all)."""  # noqa: E501
     config: Recipe = dataclasses.field(default_factory=Config)
     data: Data = dataclasses.field(default_factory=DataOptions)
     seed: int = 0
     """Decides the random start and every shuffle: the same seed gives the same weights, bit for bit."""
     run_dir: OptionalPath = None
     """New folder for the results (default: runs/<time>-<optimizer>)."""
+
+
+def defaults(options: Options) -> Options:
+    """What the options default to, given those of the command line: those of the recipe."""
+    return dataclasses.replace(options, config=RECIPES[options.recipe])
 
 
 def run(options: Options) -> int:

@@ -45,7 +45,9 @@ def cross_validation(
         axes.set_xticklabels(ticks)
         axes.grid(axis="y", alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, title="○ mean ± standard error, · a network")
+        handles, names = axes.get_legend_handles_labels()
+    names = [f"{name}: mean ± standard error beside its networks" for name in names]
+    figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
@@ -82,7 +84,7 @@ def grid_maps(
         drawn = axes.imshow(mean, cmap="cividis", vmin=low, vmax=max(high, low + 1e-9), aspect="auto")
         for row, column in np.ndindex(rows, columns):
             bright = mean[row, column] > (low + high) / 2
-            text = f"{mean[row, column]:.1f}" + (f"\n± {spread[row, column]:.1f}" if accuracy.shape[-1] > 1 else "")
+            text = f"{mean[row, column]:.2f}" + (f"\n± {spread[row, column]:.2f}" if accuracy.shape[-1] > 1 else "")
             axes.text(column, row, text, ha="center", va="center", color="black" if bright else "white", fontsize=9)
         axes.set(
             xticks=range(columns),
