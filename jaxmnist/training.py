@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxmnist.config import Config, validate
 from jaxmnist.cost import mean_cost
@@ -142,6 +142,42 @@ def train_epoch(
 
     state, costs = jax.lax.scan(step, state, batches)
     return state._replace(key=next_key, epoch=state.epoch + 1), costs
+
+
+@partial(jax.jit, static_argnames="optimizer")
+def last_good_step(
+    state: TrainState, train_set: Dataset, config: Config, optimizer: Optimizer | None = None
+) -> tuple[TrainState, Int[Array, ""]]:
+    """The same epoch once more, up to the first step that goes bad: whose cost, or a parameter after it, isn't finite.
+
+    Args:
+        state: before the epoch, as `train_epoch` had it.
+        train_set: as `train_epoch` had it.
+        config: the recipe.
+        optimizer: instead of the recipe's.
+
+    Returns:
+        The state before the bad step, and that step's index in the epoch; the number of steps if all are good.
+    """
+    examples = train_set.labels.shape[0]
+    chosen = optimizer or make_optimizer(config, examples)
+    _next_key, shuffle_key = jax.random.split(state.key)
+    batches = minibatches(shuffle_key, train_set, config.examples_per_step(examples))
+
+    def going_well(carry: tuple[TrainState, Int[Array, ""], Bool[Array, ""]]) -> Bool[Array, ""]:
+        _state, index, good = carry
+        return good & (index < batches.labels.shape[0])
+
+    def step(
+        carry: tuple[TrainState, Int[Array, ""], Bool[Array, ""]],
+    ) -> tuple[TrainState, Int[Array, ""], Bool[Array, ""]]:
+        state, index, _good = carry
+        after, cost = train_step(state, jax.tree.map(lambda leaf: leaf[index], batches), config, chosen)
+        good = jnp.all(jnp.stack([jnp.isfinite(cost), *map(jnp.all, map(jnp.isfinite, jax.tree.leaves(after.params)))]))
+        return jax.tree.map(partial(jnp.where, good), after, state), index + good, good
+
+    state, index, _good = jax.lax.while_loop(going_well, step, (state, jnp.zeros((), jnp.int32), jnp.array(True)))
+    return state, index
 
 
 def measure(state: TrainState, train_set: Dataset, test_set: Dataset, config: Config) -> History:
