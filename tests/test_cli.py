@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxmnist.checkpoint import load_params
+from jaxmnist.checkpoint import load_network
 from jaxmnist.network import count_parameters
 
 ROOT = Path(__file__).parent.parent
@@ -72,8 +72,9 @@ def test_a_run_on_the_embedded_digits(run, tmp_path):
     assert "--data-dir" in result.stderr
     (folder,) = (tmp_path / "runs").iterdir()
     assert folder.name.endswith("-nesterov")
-    assert sorted(path.name for path in folder.iterdir()) == sorted(
-        ["config.json", "metrics.csv", "summary.json", "weights.safetensors", *PICTURES]
+    checkpoints = ("checkpoint.safetensors", "checkpoint.safetensors.previous")
+    assert sorted(path.name for path in folder.iterdir() if path.name != ".lock") == sorted(
+        ["config.json", "metrics.csv", "summary.json", "weights.safetensors", *checkpoints, *PICTURES]
     )
     lines = result.stdout.splitlines()
     assert "13,002 parameters" in lines[0]
@@ -81,7 +82,7 @@ def test_a_run_on_the_embedded_digits(run, tmp_path):
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["test_accuracy"] >= 0.93
     assert summary["dataset"] == "digits"
-    assert set(summary["seconds"]) == {"load", "compile", "train", "evaluate"}
+    assert set(summary["seconds"]) == {"load", "compile", "train", "evaluate", "save"}
     for field in ("test_cost", "train_cost", "examples_per_second", "origin", "platform", "device", "jax", "seed"):
         assert field in summary
     rows = list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
@@ -89,12 +90,16 @@ def test_a_run_on_the_embedded_digits(run, tmp_path):
     assert sum(line.startswith("epoch ") for line in lines) == summary["epochs"]
     assert float(rows[-1]["test_accuracy"]) == summary["test_accuracy"]
     assert float(rows[0]["test_accuracy"]) < 0.3
-    params, about = load_params(folder / "weights.safetensors")
-    assert count_parameters(params) == 13_002
-    assert about["config"]["optimizer"] == "nesterov"
+    network = load_network(folder)
+    assert count_parameters(network.params) == 13_002
+    assert network.config.optimizer == "nesterov"
     for picture in PICTURES:
         with Image.open(folder / picture) as image:
             assert min(image.size) > 400
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
 
 
 def test_the_same_seed_gives_the_same_bytes_and_no_run_is_overwritten(run, tmp_path):
@@ -103,11 +108,11 @@ def test_the_same_seed_gives_the_same_bytes_and_no_run_is_overwritten(run, tmp_p
         assert result.returncode == 0, result.stderr
     for file in ("weights.safetensors", "metrics.csv", "config.json"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "other" / file).read_bytes()
-    weights = [load_params(tmp_path / name / "weights.safetensors")[0][0].weights for name in ("one", "third")]
+    weights = [load_network(tmp_path / name).params[0].weights for name in ("one", "third")]
     assert not np.array_equal(*weights)
-    before = {path: path.read_bytes() for path in (tmp_path / "one").iterdir()}
+    before = contents(tmp_path / "one")
     assert "never overwrites" in refusal(run("--dataset", "digits", "--run-dir", tmp_path / "one"))
-    assert before == {path: path.read_bytes() for path in (tmp_path / "one").iterdir()}
+    assert before == contents(tmp_path / "one")
 
 
 @pytest.mark.parametrize(
@@ -146,6 +151,7 @@ def test_every_kind_of_run_works(run, arguments):
         (("--activation", "step"), "step"),
         (("--seed", "-1"), "seed -1"),
         (("--seed", "99999999999"), "99999999999"),
+        (("--checkpoint-every", "0"), "checkpoint every 0"),
         (("--bogus",), "--bogus"),
         (("--dataset", "digits", "--batch-size", "100000"), "1,437"),
         (("--data-dir", "nowhere"), "nowhere"),

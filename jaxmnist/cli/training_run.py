@@ -95,30 +95,30 @@ def train_in(
             with timed("evaluate", seconds):
                 history = [jax.device_get(compiled_measure(state, splits.train, splits.test, config))]
 
-        problem, saved = None, _done()
+        kept, problem, saved = _on_host(state), None, _done()
         with _progress(len(history) - 1, epochs) as show:
             for epoch in range(len(history), epochs + 1):
                 if asked():
                     break
-                before = _on_host(state)
                 with timed("train", seconds):
                     state, costs = compiled_epoch(state, splits.train, config)
                     _wait(costs)
                 with timed("evaluate", seconds):
                     history.append(jax.device_get(compiled_measure(state, splits.train, splits.test, config)))
-                show(epoch, history[-1])
                 if not np.all(np.isfinite(costs)) or not np.isfinite(history[-1].train.cost):
-                    problem = _diverged(folder, record, before, splits, config, epoch)
+                    problem = _diverged(folder, record, kept, splits, config, epoch)
                 else:
                     steps = epoch * config.steps_per_epoch(examples)
                     problem = why_not_learning(history[0], history[-2], history[-1], steps)
                 if problem:
                     break
+                kept = _on_host(state)
                 if epoch % interval == 0 or epoch == epochs or asked():
                     with timed("save", seconds):
-                        saved.result()  # the one before is on the disk before another epoch is lost
-                        now = Progress(_on_host(state), list(history), dict(seconds))
+                        saved.result()  # what was told before this epoch is on the disk
+                        now = Progress(kept, list(history), dict(seconds))
                         saved = writer.submit(save, folder, record, now)
+                show(epoch, history[-1])
             with timed("save", seconds):
                 saved.result()
         if not problem and (asked() or len(history) <= epochs):
