@@ -17,14 +17,20 @@ ROOT = Path(__file__).parent.parent
 PICTURES = ("curves.png", "weights.png", "confusion.png", "mistakes.png")
 
 
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    """A cache without data that the tests share, as a user's runs share theirs: each compiles what is new to it."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def run(tmp_path):
-    """Runs a program of ours in an empty folder with an empty cache and no network."""
+def run(tmp_path, cache):
+    """Runs a program of ours in an empty folder with no network."""
 
     def run(*arguments, program=(str(ROOT / "train.py"),), **environment):
         environment = {
             **os.environ,
-            "XDG_CACHE_HOME": str(tmp_path / "cache"),
+            "XDG_CACHE_HOME": str(cache),
             "http_proxy": "http://127.0.0.1:9",  # nobody listens there: offline, wherever the test runs
             "https_proxy": "http://127.0.0.1:9",
             **environment,
@@ -217,6 +223,20 @@ def test_a_reader_that_leaves_is_no_traceback(run, tmp_path):
     result = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path)
     assert "13,002" in result.stdout
     assert "Traceback" not in result.stderr
+
+
+def test_compiled_programs_are_kept_only_where_nobody_else_can_put_any(run, tmp_path):
+    def kept(folder):
+        result = run("--dataset", "digits", "--epochs", "1", XDG_CACHE_HOME=str(tmp_path / folder))
+        assert result.returncode == 0, result.stderr
+        assert result.stderr == ""
+        return list((tmp_path / folder / "jaxmnist" / "compiled").glob("*train_epoch*"))
+
+    assert kept("new")
+    assert (tmp_path / "new" / "jaxmnist" / "compiled").stat().st_mode & 0o777 == 0o700
+    (tmp_path / "open" / "jaxmnist" / "compiled").mkdir(parents=True)
+    (tmp_path / "open" / "jaxmnist" / "compiled").chmod(0o777)
+    assert not kept("open")
 
 
 def test_mnist_to_the_promised_accuracy(run, tmp_path, mnist_dir):
