@@ -5,17 +5,18 @@ epoch instead, to show progress, and gets the same numbers.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
 from jaxmnist.config import Config, validate
 from jaxmnist.cost import mean_cost
-from jaxmnist.dataset import Dataset, minibatches, one_hot, scale
+from jaxmnist.dataset import Dataset, minibatch_order, one_hot, scale, take
 from jaxmnist.metrics import Metrics, evaluate
 from jaxmnist.network import Params, init
 from jaxmnist.optimizers import LearningRate, Optimizer, apply_updates, cosine, momentum, nesterov, sgd
@@ -28,6 +29,10 @@ jax.tree_util.register_dataclass(
     data_fields=TRACED,
     meta_fields=[field.name for field in dataclasses.fields(Config) if field.name not in TRACED],
 )
+
+GATHERED = 3_000
+"""Examples picked from the data at a time: they stay in a processor's cache until their steps come. On two cores an
+epoch at batch 32 takes 71 ms so, 93 when all are picked at once, and 140 when every step picks its own."""
 
 CHANCE = 0.15
 """Training accuracy up to which a network only guesses: always saying the commonest digit gives MNIST's 11.2 %."""
@@ -123,6 +128,8 @@ def train_epoch(
 ) -> tuple[TrainState, Float[Array, "steps"]]:
     """One pass over the training set, newly shuffled: a `lax.scan` of `train_step`, one compiled program.
 
+    The scan is one of scans, each over the steps whose examples are gathered together.
+
     Args:
         state: before the epoch. Its buffers are given to the result: use the returned state, not this one.
         train_set: in bytes, on the device.
@@ -135,13 +142,24 @@ def train_epoch(
     examples = train_set.labels.shape[0]
     chosen = optimizer or make_optimizer(config, examples)
     next_key, shuffle_key = jax.random.split(state.key)
-    batches = minibatches(shuffle_key, train_set, config.examples_per_step(examples))
+    order = minibatch_order(shuffle_key, examples, config.examples_per_step(examples))
 
     def step(state: TrainState, batch: Dataset) -> tuple[TrainState, Float[Array, ""]]:
         return train_step(state, batch, config, chosen)
 
-    state, costs = jax.lax.scan(step, state, batches)
-    return state._replace(key=next_key, epoch=state.epoch + 1), costs
+    def several_steps(
+        state: TrainState, places: UInt32[Array, "steps batch"]
+    ) -> tuple[TrainState, Float[Array, "steps"]]:
+        return jax.lax.scan(step, state, take(train_set, places))
+
+    state, costs = jax.lax.scan(several_steps, state, order.reshape(-1, _steps_at_once(*order.shape), order.shape[1]))
+    return state._replace(key=next_key, epoch=state.epoch + 1), costs.reshape(-1)
+
+
+def _steps_at_once(steps: int, batch_size: int) -> int:
+    """How many minibatches to gather at a time: the divisor of `steps` that comes nearest to GATHERED examples."""
+    divisors = (count for count in range(1, steps + 1) if steps % count == 0)
+    return min(divisors, key=lambda count: abs(math.log(count * batch_size / GATHERED)))
 
 
 @partial(jax.jit, static_argnames="optimizer")
@@ -162,17 +180,17 @@ def last_good_step(
     examples = train_set.labels.shape[0]
     chosen = optimizer or make_optimizer(config, examples)
     _next_key, shuffle_key = jax.random.split(state.key)
-    batches = minibatches(shuffle_key, train_set, config.examples_per_step(examples))
+    order = minibatch_order(shuffle_key, examples, config.examples_per_step(examples))
 
     def going_well(carry: tuple[TrainState, Int[Array, ""], Bool[Array, ""]]) -> Bool[Array, ""]:
         _state, index, good = carry
-        return good & (index < batches.labels.shape[0])
+        return good & (index < order.shape[0])
 
     def step(
         carry: tuple[TrainState, Int[Array, ""], Bool[Array, ""]],
     ) -> tuple[TrainState, Int[Array, ""], Bool[Array, ""]]:
         state, index, _good = carry
-        after, cost = train_step(state, jax.tree.map(lambda leaf: leaf[index], batches), config, chosen)
+        after, cost = train_step(state, take(train_set, order[index]), config, chosen)
         good = jnp.all(jnp.stack([jnp.isfinite(cost), *map(jnp.all, map(jnp.isfinite, jax.tree.leaves(after.params)))]))
         return jax.tree.map(partial(jnp.where, good), after, state), index + good, good
 
