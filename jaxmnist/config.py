@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 Activation = Literal["sigmoid", "tanh", "relu", "silu"]
 Cost = Literal["squared_error", "cross_entropy"]
@@ -63,6 +63,33 @@ class Config(Method):
     def epochs_for(self, examples: int) -> int:
         """Epochs over so many examples; auto gives a small set, whose epochs are short, the more of them."""
         return max(30, round(300_000 / examples)) if self.epochs == "auto" else self.epochs
+
+    def to_json(self) -> dict[str, Any]:
+        """The recipe as values that JSON can hold; `config_from` reads them."""
+        return {**dataclasses.asdict(self), "sizes": list(self.sizes)}
+
+
+def config_from(values: Any, where: str = "") -> Config:
+    """The recipe that `Config.to_json` wrote, perhaps with an earlier version: what is not there has its default.
+
+    Args:
+        values: what was read.
+        where: begins the error's text.
+
+    Raises:
+        ValueError: when it isn't a recipe, or one that breaks a rule of `validate`.
+    """
+    known = {field.name for field in dataclasses.fields(Config)}
+    if not isinstance(values, dict) or not isinstance(values.get("sizes"), list) or values.keys() - known:
+        raise ValueError(f"{where}recipe {values!r}: expected values for {', '.join(sorted(known))}")
+    config = Config(**{**values, "sizes": tuple(values["sizes"])})
+    try:
+        if not (_is_number(config.learning_rate) and _is_number(config.momentum)):
+            raise ValueError(f"learning rate {config.learning_rate!r} and momentum {config.momentum!r}: not numbers")
+        validate(config)
+    except ValueError as problem:
+        raise ValueError(f"{where}{problem}") from problem
+    return config
 
 
 RECIPES: dict[RecipeName, Config] = {

@@ -55,24 +55,36 @@ def permutation(key: Key[Array, ""], n: int) -> UInt32[Array, "n"]:
     return order
 
 
-def minibatches(key: Key[Array, ""], dataset: Dataset, batch_size: int) -> Dataset:
-    """A shuffled pass over the data, cut into minibatches.
+def minibatch_order(key: Key[Array, ""], examples: int, batch_size: int) -> UInt32[Array, "steps batch"]:
+    """Which examples make up each minibatch of a shuffled pass.
 
-    Every example comes at most once; what does not fill a last minibatch is left out of this pass. The
-    bytes are gathered for the whole pass at once: on a CPU that is twice as fast as picking rows at every step.
+    Every example comes at most once; what does not fill a last minibatch is left out of this pass.
 
     Args:
         key: decides the order.
-        dataset: n examples.
+        examples: n.
         batch_size: b, at most n.
 
     Returns:
-        A `Dataset` with a leading axis of n // b steps: images (n // b, b, 784), labels (n // b, b).
+        n // b rows of b places in the data.
     """
-    examples = dataset.labels.shape[0]
     steps = examples // batch_size
-    order = permutation(key, examples)[: steps * batch_size].reshape(steps, batch_size)
-    return Dataset(dataset.images[order], dataset.labels[order])
+    return permutation(key, examples)[: steps * batch_size].reshape(steps, batch_size)
+
+
+def minibatches(key: Key[Array, ""], dataset: Dataset, batch_size: int) -> Dataset:
+    """The minibatches of a shuffled pass, all at once.
+
+    Returns:
+        A `Dataset` with a leading axis of n // b steps: images (n // b, b, 784), labels (n // b, b), in the order of
+        `minibatch_order` with the same key.
+    """
+    return take(dataset, minibatch_order(key, dataset.labels.shape[0], batch_size))
+
+
+def take(dataset: Dataset, places: UInt32[Array, "*n"]) -> Dataset:
+    """The examples at these places."""
+    return Dataset(dataset.images[places], dataset.labels[places])
 
 
 def jitter(key: Key[Array, ""], dataset: Dataset) -> Dataset:

@@ -2,11 +2,14 @@
 
 import contextlib
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
+TEMPORARY = ".part"
+"""How the name of a file ends that is not whole yet."""
 
-def write_atomically(path: Path, content: bytes) -> None:
+
+def write_atomically(path: Path, content: bytes, keep_previous: bool = False) -> None:
     """Write a file so that, whenever the machine stops, it holds either all of the new content or all of the old.
 
     The content goes to a temporary file in the same folder, is forced to the disk, and takes the name in one step.
@@ -14,23 +17,41 @@ def write_atomically(path: Path, content: bytes) -> None:
     Args:
         path: the file; its folder exists.
         content: all of it.
+        keep_previous: whether what stood there stays, as `previous(path)`. Between the two steps that this takes
+            only that one is there.
 
     Raises:
         OSError: when the disk is full or the folder can't be written; the old file stays, and no other.
     """
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchmod(file.fileno(), 0o666 & ~_umask())
-            os.fsync(file.fileno())
-        os.replace(temporary, path)  # noqa: PTH105, both are names
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)  # noqa: PTH108
-        raise
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            if keep_previous and path.exists():
+                os.replace(path, previous(path))  # noqa: PTH105, both are names
+            os.replace(temporary, path)  # noqa: PTH105
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)  # noqa: PTH108
+            raise
+    except OSError as problem:
+        raise OSError(f"{path}: can't be written ({problem.strerror}); what stood there stays") from problem
     _sync_folder(path.parent)
+
+
+def previous(path: Path) -> Path:
+    """Where `write_atomically` keeps what a file held before."""
+    return path.with_name(f"{path.name}.previous")
+
+
+def clear_temporaries(folder: Path) -> None:
+    """Remove what a process that was killed while writing left behind. Nobody may be writing there."""
+    for leftover in folder.glob(f".*{TEMPORARY}"):
+        leftover.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -41,9 +62,3 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask

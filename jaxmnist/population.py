@@ -22,10 +22,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from jaxmnist.config import Config, validate
-from jaxmnist.dataset import Dataset, stratified_folds
+from jaxmnist.dataset import Dataset, stratified_folds, take
 from jaxmnist.metrics import CHUNK, Metrics, evaluate
 from jaxmnist.network import Params
-from jaxmnist.training import TrainState, start, train_epoch
+from jaxmnist.training import GATHERED, TrainState, start, train_epoch
 
 MEMORY_BUDGET = 1_000_000_000
 """Bytes that a group may take beside the data."""
@@ -161,13 +161,11 @@ def cross_validate(
     """
     check_folds(folds, train_set)
     folds_key, order_key = jax.random.split(key)
-    indices = np.asarray(stratified_folds(folds_key, train_set.labels, folds))
+    places = stratified_folds(folds_key, train_set.labels, folds)
     trained = []
     for fold, fold_order in enumerate(jax.random.split(order_key, folds)):
-        others = np.delete(indices, fold, axis=0).ravel()
-        learnt, held_out = (
-            jax.tree.map(lambda leaf, rows=rows: leaf[rows], train_set) for rows in (others, indices[fold])
-        )
+        held_out = take(train_set, places[fold])
+        learnt = take(train_set, jnp.delete(places, fold, axis=0).ravel())
         fold_trained = train_population(members, fold_order, learnt, held_out, config, memory_budget, show)
         trained.append(CrossValidation(fold_trained.measured, fold_trained.diverged_at))
     validation: CrossValidation = jax.tree.map(lambda *parts: np.stack(parts), *trained)
@@ -207,13 +205,14 @@ def group_size(members: int, config: Config, examples: int, own_order: bool, mem
 def footprint(config: Config, examples: int, own_order: bool) -> tuple[int, int]:
     """What a group takes beside the data, from above: bytes whatever its size, and bytes for each member.
 
-    A shuffled pass of bytes and two minibatches of floats are shared where the order is. Each member has its
-    parameters six times (themselves, velocity, gradient, and what XLA copies), and for every neuron eight values
-    an example of a minibatch, or of the CHUNK that is measured at a time.
+    The order, the examples gathered at a time and the pixels of a minibatch are shared where the order is. Each member
+    has its parameters six times (themselves, velocity, gradient, and what XLA copies), and for every neuron eight
+    values an example of a minibatch, or of the CHUNK that is measured at a time.
     """
-    batch = config.examples_per_step(examples)
-    pixels = config.sizes[0]
-    passed = examples * (pixels + 1 + 16) + 8 * batch * pixels
+    batch, pixels = config.examples_per_step(examples), config.sizes[0]
+    passed = examples * 16 + 4 * max(GATHERED, batch) * (pixels + 1) + 8 * batch * pixels
+    if config.augmentation != "none":
+        passed += 2 * examples * pixels + 64 * CHUNK * pixels
     parameters = sum((inputs + 1) * outputs for inputs, outputs in itertools.pairwise(config.sizes))
     each = 4 * (6 * parameters + 8 * max(batch, CHUNK) * sum(config.sizes[1:]) + 4 * examples // batch)
     measuring = 8 * CHUNK * pixels

@@ -5,17 +5,18 @@ epoch instead, to show progress, and gets the same numbers.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
 from jaxmnist.config import Config, validate
 from jaxmnist.cost import mean_cost
-from jaxmnist.dataset import Dataset, jitter, minibatches, one_hot, scale
+from jaxmnist.dataset import Dataset, jitter, minibatch_order, one_hot, scale, take
 from jaxmnist.metrics import Metrics, evaluate
 from jaxmnist.network import Params, init
 from jaxmnist.optimizers import LearningRate, Optimizer, apply_updates, cosine, momentum, nesterov, sgd
@@ -28,6 +29,10 @@ jax.tree_util.register_dataclass(
     data_fields=TRACED,
     meta_fields=[field.name for field in dataclasses.fields(Config) if field.name not in TRACED],
 )
+
+GATHERED = 3_000
+"""Examples picked from the data at a time: they stay in a processor's cache until their steps come. On two cores an
+epoch at batch 32 takes 71 ms so, 93 when all are picked at once, and 140 when every step picks its own."""
 
 CHANCE = 0.15
 """Training accuracy up to which a network only guesses: always saying the commonest digit gives MNIST's 11.2 %."""
@@ -123,6 +128,8 @@ def train_epoch(
 ) -> tuple[TrainState, Float[Array, "steps"]]:
     """One pass over the training set, newly shuffled: a `lax.scan` of `train_step`, one compiled program.
 
+    The scan is one of scans, each over the steps whose examples are gathered together.
+
     Args:
         state: before the epoch. Its buffers are given to the result: use the returned state, not this one.
         train_set: in bytes, on the device.
@@ -135,16 +142,69 @@ def train_epoch(
     examples = train_set.labels.shape[0]
     chosen = optimizer or make_optimizer(config, examples)
     next_key, shuffle_key = jax.random.split(state.key)
-    if config.augmentation == "jitter":
-        shuffle_key, jitter_key = jax.random.split(shuffle_key)
-        train_set = jitter(jitter_key, train_set)
-    batches = minibatches(shuffle_key, train_set, config.examples_per_step(examples))
+    train_set, order = _plan(shuffle_key, train_set, config)
 
     def step(state: TrainState, batch: Dataset) -> tuple[TrainState, Float[Array, ""]]:
         return train_step(state, batch, config, chosen)
 
-    state, costs = jax.lax.scan(step, state, batches)
-    return state._replace(key=next_key, epoch=state.epoch + 1), costs
+    def several_steps(
+        state: TrainState, places: UInt32[Array, "steps batch"]
+    ) -> tuple[TrainState, Float[Array, "steps"]]:
+        return jax.lax.scan(step, state, take(train_set, places))
+
+    state, costs = jax.lax.scan(several_steps, state, order.reshape(-1, _steps_at_once(*order.shape), order.shape[1]))
+    return state._replace(key=next_key, epoch=state.epoch + 1), costs.reshape(-1)
+
+
+def _plan(key: Key[Array, ""], train_set: Dataset, config: Config) -> tuple[Dataset, UInt32[Array, "steps batch"]]:
+    """What an epoch learns from, jittered if the recipe says so, and which examples make each of its minibatches."""
+    if config.augmentation == "jitter":
+        key, jitter_key = jax.random.split(key)
+        train_set = jitter(jitter_key, train_set)
+    examples = train_set.labels.shape[0]
+    return train_set, minibatch_order(key, examples, config.examples_per_step(examples))
+
+
+def _steps_at_once(steps: int, batch_size: int) -> int:
+    """How many minibatches to gather at a time: the divisor of `steps` that comes nearest to GATHERED examples."""
+    divisors = (count for count in range(1, steps + 1) if steps % count == 0)
+    return min(divisors, key=lambda count: abs(math.log(count * batch_size / GATHERED)))
+
+
+@partial(jax.jit, static_argnames="optimizer")
+def last_good_step(
+    state: TrainState, train_set: Dataset, config: Config, optimizer: Optimizer | None = None
+) -> tuple[TrainState, Int[Array, ""]]:
+    """The same epoch once more, up to the first step that goes bad: whose cost, or a parameter after it, isn't finite.
+
+    Args:
+        state: before the epoch, as `train_epoch` had it.
+        train_set: as `train_epoch` had it.
+        config: the recipe.
+        optimizer: instead of the recipe's.
+
+    Returns:
+        The state before the bad step, and that step's index in the epoch; the number of steps if all are good.
+    """
+    examples = train_set.labels.shape[0]
+    chosen = optimizer or make_optimizer(config, examples)
+    _next_key, shuffle_key = jax.random.split(state.key)
+    train_set, order = _plan(shuffle_key, train_set, config)
+
+    def going_well(carry: tuple[TrainState, Int[Array, ""], Bool[Array, ""]]) -> Bool[Array, ""]:
+        _state, index, good = carry
+        return good & (index < order.shape[0])
+
+    def step(
+        carry: tuple[TrainState, Int[Array, ""], Bool[Array, ""]],
+    ) -> tuple[TrainState, Int[Array, ""], Bool[Array, ""]]:
+        state, index, _good = carry
+        after, cost = train_step(state, take(train_set, order[index]), config, chosen)
+        good = jnp.all(jnp.stack([jnp.isfinite(cost), *map(jnp.all, map(jnp.isfinite, jax.tree.leaves(after.params)))]))
+        return jax.tree.map(partial(jnp.where, good), after, state), index + good, good
+
+    state, index, _good = jax.lax.while_loop(going_well, step, (state, jnp.zeros((), jnp.int32), jnp.array(True)))
+    return state, index
 
 
 def measure(state: TrainState, train_set: Dataset, test_set: Dataset, config: Config) -> History:

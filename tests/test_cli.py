@@ -10,21 +10,27 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxmnist.checkpoint import load_params
+from jaxmnist.checkpoint import load_network
 from jaxmnist.network import count_parameters
 
 ROOT = Path(__file__).parent.parent
 PICTURES = ("curves.png", "weights.png", "confusion.png", "mistakes.png")
 
 
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    """A cache without data that the tests share, as a user's runs share theirs: each compiles what is new to it."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def run(tmp_path):
-    """Runs a program of ours in an empty folder with an empty cache and no network."""
+def run(tmp_path, cache):
+    """Runs a program of ours in an empty folder with no network."""
 
     def run(*arguments, program=(str(ROOT / "train.py"),), **environment):
         environment = {
             **os.environ,
-            "XDG_CACHE_HOME": str(tmp_path / "cache"),
+            "XDG_CACHE_HOME": str(cache),
             "http_proxy": "http://127.0.0.1:9",  # nobody listens there: offline, wherever the test runs
             "https_proxy": "http://127.0.0.1:9",
             **environment,
@@ -72,8 +78,9 @@ def test_a_run_on_the_embedded_digits(run, tmp_path):
     assert "--data-dir" in result.stderr
     (folder,) = (tmp_path / "runs").iterdir()
     assert folder.name.endswith("-nesterov")
-    assert sorted(path.name for path in folder.iterdir()) == sorted(
-        ["config.json", "metrics.csv", "summary.json", "weights.safetensors", *PICTURES]
+    checkpoints = ("checkpoint.safetensors", "checkpoint.safetensors.previous")
+    assert sorted(path.name for path in folder.iterdir() if path.name != ".lock") == sorted(
+        ["config.json", "metrics.csv", "summary.json", "weights.safetensors", *checkpoints, *PICTURES]
     )
     lines = result.stdout.splitlines()
     assert "13,002 parameters" in lines[0]
@@ -81,7 +88,7 @@ def test_a_run_on_the_embedded_digits(run, tmp_path):
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["test_accuracy"] >= 0.93
     assert summary["dataset"] == "digits"
-    assert set(summary["seconds"]) == {"load", "compile", "train", "evaluate"}
+    assert set(summary["seconds"]) == {"load", "compile", "train", "evaluate", "save"}
     for field in ("test_cost", "train_cost", "examples_per_second", "origin", "platform", "device", "jax", "seed"):
         assert field in summary
     rows = list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
@@ -89,12 +96,16 @@ def test_a_run_on_the_embedded_digits(run, tmp_path):
     assert sum(line.startswith("epoch ") for line in lines) == summary["epochs"]
     assert float(rows[-1]["test_accuracy"]) == summary["test_accuracy"]
     assert float(rows[0]["test_accuracy"]) < 0.3
-    params, about = load_params(folder / "weights.safetensors")
-    assert count_parameters(params) == 13_002
-    assert about["config"]["optimizer"] == "nesterov"
+    network = load_network(folder)
+    assert count_parameters(network.params) == 13_002
+    assert network.config.optimizer == "nesterov"
     for picture in PICTURES:
         with Image.open(folder / picture) as image:
             assert min(image.size) > 400
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
 
 
 def test_the_same_seed_gives_the_same_bytes_and_no_run_is_overwritten(run, tmp_path):
@@ -103,11 +114,11 @@ def test_the_same_seed_gives_the_same_bytes_and_no_run_is_overwritten(run, tmp_p
         assert result.returncode == 0, result.stderr
     for file in ("weights.safetensors", "metrics.csv", "config.json"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "other" / file).read_bytes()
-    weights = [load_params(tmp_path / name / "weights.safetensors")[0][0].weights for name in ("one", "third")]
+    weights = [load_network(tmp_path / name).params[0].weights for name in ("one", "third")]
     assert not np.array_equal(*weights)
-    before = {path: path.read_bytes() for path in (tmp_path / "one").iterdir()}
+    before = contents(tmp_path / "one")
     assert "never overwrites" in refusal(run("--dataset", "digits", "--run-dir", tmp_path / "one"))
-    assert before == {path: path.read_bytes() for path in (tmp_path / "one").iterdir()}
+    assert before == contents(tmp_path / "one")
 
 
 @pytest.mark.parametrize(
@@ -146,6 +157,7 @@ def test_every_kind_of_run_works(run, arguments):
         (("--activation", "step"), "step"),
         (("--seed", "-1"), "seed -1"),
         (("--seed", "99999999999"), "99999999999"),
+        (("--checkpoint-every", "0"), "checkpoint every 0"),
         (("--bogus",), "--bogus"),
         (("--dataset", "digits", "--batch-size", "100000"), "1,437"),
         (("--data-dir", "nowhere"), "nowhere"),
@@ -211,6 +223,20 @@ def test_a_reader_that_leaves_is_no_traceback(run, tmp_path):
     result = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path)
     assert "13,002" in result.stdout
     assert "Traceback" not in result.stderr
+
+
+def test_compiled_programs_are_kept_only_where_nobody_else_can_put_any(run, tmp_path):
+    def kept(folder):
+        result = run("--dataset", "digits", "--epochs", "1", XDG_CACHE_HOME=str(tmp_path / folder))
+        assert result.returncode == 0, result.stderr
+        assert result.stderr == ""
+        return list((tmp_path / folder / "jaxmnist" / "compiled").glob("*train_epoch*"))
+
+    assert kept("new")
+    assert (tmp_path / "new" / "jaxmnist" / "compiled").stat().st_mode & 0o777 == 0o700
+    (tmp_path / "open" / "jaxmnist" / "compiled").mkdir(parents=True)
+    (tmp_path / "open" / "jaxmnist" / "compiled").chmod(0o777)
+    assert not kept("open")
 
 
 def test_mnist_to_the_promised_accuracy(run, tmp_path, mnist_dir):

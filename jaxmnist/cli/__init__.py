@@ -1,33 +1,23 @@
 """The commands: the only place that prints, and that turns errors into exit codes.
 
-A command is a module with `Options`, a plain dataclass, and `run`. What computes is imported when a command
-runs, so that `--help` answers at once.
+A command is a module with `Options`, a plain dataclass, and `run`; with `defaults` too where what is given decides
+what the rest defaults to. What computes is imported when a command runs, so that `--help` answers at once.
 """
 
 import contextlib
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from types import ModuleType
 from typing import Any
 
 import tyro
 
 from jaxmnist.cli import cross_validate, sweep, train
+from jaxmnist.cli.exit_codes import BAD_INPUT, READER_LEFT, STOPPED
 
-BAD_INPUT, INTERRUPTED, READER_LEFT = 2, 130, 141
-"""Exit codes: 2 for what the user can mend; 128 + n for the signal n that ended it, as in a shell."""
-
-COMMANDS: dict[str, Callable[..., Any]] = {
-    "train": train.Options,
-    "cross-validate": cross_validate.Options,
-    "sweep": sweep.Options,
-}
-RUN: dict[type, Callable[[Any], int]] = {
-    train.Options: train.run,
-    cross_validate.Options: cross_validate.run,
-    sweep.Options: sweep.run,
-}
+COMMANDS: dict[str, ModuleType] = {"train": train, "cross-validate": cross_validate, "sweep": sweep}
 
 
 def main(arguments: Sequence[str] | None = None, command: str | None = None) -> int:
@@ -41,9 +31,13 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
     Returns:
         The exit code: 0, 2 for bad input, or the command's own.
     """
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        options = _parse(arguments, command)
-        return RUN[type(options)](options)
+        if command is not None:
+            return _run(command, words, f"{command}.py")
+        if words and words[0] in COMMANDS:
+            return _run(words[0], words[1:], f"jaxmnist {words[0]}")
+        return _refuse(words)
     except BrokenPipeError:  # as in `python train.py | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return READER_LEFT
@@ -52,19 +46,39 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
         return BAD_INPUT
     except KeyboardInterrupt:
         _complain("interrupted")
-        return INTERRUPTED
+        return STOPPED
 
 
-def _parse(arguments: Sequence[str] | None, command: str | None) -> Any:
-    """The options of one command; a box of tyro's that tells of a mistake becomes one line."""
+def _run(command: str, words: Sequence[str], program: str) -> int:
+    module = COMMANDS[command]
+    with _one_line():
+        options = tyro.cli(module.Options, args=words, prog=program)
+    if hasattr(module, "defaults"):
+        default = module.defaults(options)
+        if default != options:
+            with _one_line():
+                options = tyro.cli(module.Options, args=words, prog=program, default=default)
+    code: int = module.run(options)
+    return code
+
+
+def _refuse(words: Sequence[str]) -> int:
+    """No command: the overview, for those who ask for it, or the mistake."""
+    commands: dict[str, Any] = {name: module.Options for name, module in COMMANDS.items()}
+    with _one_line():
+        tyro.extras.subcommand_cli_from_dict(
+            commands, args=words, prog="jaxmnist", description="The digit network in functional JAX."
+        )
+    raise ValueError(f"{' '.join(words)}: expected one of {', '.join(COMMANDS)} first; see --help")
+
+
+@contextlib.contextmanager
+def _one_line() -> Iterator[None]:
+    """A box of tyro's that tells of a mistake becomes one line."""
     box = io.StringIO()
     try:
         with contextlib.redirect_stderr(box):
-            if command:
-                return tyro.cli(COMMANDS[command], args=arguments, prog=f"{command}.py")
-            return tyro.extras.subcommand_cli_from_dict(
-                COMMANDS, args=arguments, prog="jaxmnist", description="The digit network in functional JAX."
-            )
+            yield
     except SystemExit as stop:
         if not stop.code:
             raise

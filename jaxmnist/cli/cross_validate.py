@@ -4,7 +4,7 @@ import dataclasses
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -80,6 +80,7 @@ def run(options: Options) -> int:
         ValueError: for options or data that can't be used.
         OSError: for files that can't be read or written.
     """
+    run_folder.refuse_used(options.run_dir)
     check_grid("momentum", options.momentum)
     if options.learning_rate != "fair":
         check_grid("learning rate", options.learning_rate)
@@ -97,32 +98,40 @@ def run(options: Options) -> int:
 
 
 def _run(options: Options, splits: "Splits") -> int:
+    from jaxmnist.population import check_folds
+
+    examples = splits.train.labels.shape[0]
+    check_folds(options.folds, splits.train)
+    learnt = examples // options.folds * (options.folds - 1)
+    validate(options.config("nesterov", *options.settings()[0]), learnt)
+    epochs = max(5, round(100_000 / learnt)) if options.epochs == "auto" else options.epochs
+    with run_folder.created(options.run_dir, "cross-validation") as folder:
+        summary, words = _results(dataclasses.replace(options, epochs=epochs), epochs, splits, folder)
+        print(json.dumps(summary, ensure_ascii=False) if options.json else words)
+    return 0
+
+
+def _results(options: Options, epochs: int, splits: "Splits", folder: Path) -> tuple[dict[str, Any], str]:
+    """Compute and write all there is; the summary, and the same in words."""
     import jax
 
     from jaxmnist.cli import cross_validation_table as tables
     from jaxmnist.files import write_atomically
     from jaxmnist.plots.population import cross_validation
     from jaxmnist.plots.style import png
-    from jaxmnist.population import check_folds, cross_validate, grid
+    from jaxmnist.population import cross_validate, grid
 
-    train_set, settings = splits.train, options.settings()
-    examples = train_set.labels.shape[0]
-    check_folds(options.folds, train_set)
-    learnt = examples // options.folds * (options.folds - 1)
-    validate(options.config("nesterov", *settings[0]), learnt)
-    folder = run_folder.create(options.run_dir, "cross-validation")
-    epochs = max(5, round(100_000 / learnt)) if options.epochs == "auto" else options.epochs
-    options = dataclasses.replace(options, epochs=epochs)
+    settings, examples = options.settings(), splits.train.labels.shape[0]
     members = grid(settings, range(options.seeds))
     networks = len(OPTIMIZERS) * options.folds * len(members.momenta)
     key = jax.random.key(options.seeds)  # the first seed that is no network's
     begin = time.perf_counter()
     with progress(networks * epochs) as show:
         found = {
-            optimizer: cross_validate(
-                key, members, options.folds, train_set, options.config(optimizer, *settings[0]), show=show
+            name: cross_validate(
+                key, members, options.folds, splits.train, options.config(name, *settings[0]), show=show
             )
-            for optimizer in OPTIMIZERS
+            for name in OPTIMIZERS
         }
     seconds = time.perf_counter() - begin
     table = tables.rows(found, settings, options.seeds)
@@ -134,11 +143,11 @@ def _run(options: Options, splits: "Splits") -> int:
         "dataset": splits.name,
         "origin": splits.origin,
         "train_examples": examples,
-        "folds": options.folds,
-        "seeds": options.seeds,
+        **vars(options.common),
         "batch_size": options.batch_size,
         "epochs": epochs,
-        **vars(options.common),
+        "folds": options.folds,
+        "seeds": options.seeds,
         "networks": networks,
         "seconds": round(seconds, 2),
         "chosen": best.to_json(),
@@ -154,25 +163,21 @@ def _run(options: Options, splits: "Splits") -> int:
     )
     figure = cross_validation(*tables.picture(table, found, options.seeds), what)
     write_atomically(folder / "cross_validation.png", png(figure))
-    if options.json:
-        print(json.dumps(summary, ensure_ascii=False))
-        return 0
-    print(
-        f"{splits.name} from {splits.origin}: {networks} networks, {epochs} epochs each, in {seconds:.1f} s; a "
-        f"row is {options.folds} folds of {examples // options.folds:,} training examples × {options.seeds} seeds\n"
+    return summary, (
+        f"{splits.name} from {splits.origin}: {networks} networks, {epochs} epochs each, in {seconds:.1f} s; a row is "
+        f"{options.folds} folds of {examples // options.folds:,} training examples × {options.seeds} seeds\n"
         f"{tables.told(table)}\n"
         f"Trained once more on all {examples:,} training examples, seed 0: test accuracy {test_accuracy:.2%}, test "
         f"cost {test_cost:.4f}. That was the only look at the test set.\n"
-        f"in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}"
+        f"in {folder}: {run_folder.listed(folder)}"
     )
-    return 0
 
 
 def _train_chosen(folder: Path, config: Config, splits: "Splits") -> tuple[float, float]:
     """Train the chosen setting on the whole training set, save it, and look at the test set: cost and accuracy."""
     import jax
 
-    from jaxmnist.checkpoint import save_params
+    from jaxmnist.checkpoint import save_network
     from jaxmnist.metrics import evaluate
     from jaxmnist.training import start, train_epoch
 
@@ -180,7 +185,6 @@ def _train_chosen(folder: Path, config: Config, splits: "Splits") -> tuple[float
     state = start(jax.random.key(0), config, examples)
     for _ in range(config.epochs_for(examples)):
         state, _costs = train_epoch(state, splits.train, config)
-    about = {"dataset": splits.name, "seed": 0, "config": dataclasses.asdict(config)}
-    save_params(folder / "weights.safetensors", state.params, about)
+    save_network(folder / "weights.safetensors", state.params, config, {"dataset": splits.name, "seed": 0})
     found = evaluate(state.params, splits.test, config.activation, config.cost)
     return float(f"{found.cost:.7g}"), float(f"{found.accuracy:.7g}")

@@ -1,14 +1,17 @@
-"""A run's folder: made for one run, never used for another, and what is in it."""
+"""A run's folder: made for one run, written by one process, never used for another, and what is in it."""
 
 import csv
+import fcntl
 import io
 import json
+import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxmnist.files import write_atomically
+from jaxmnist.files import clear_temporaries, write_atomically
 
 if TYPE_CHECKING:
     from jaxmnist.training import History
@@ -21,9 +24,29 @@ METRICS: dict[str, Callable[["History"], Any]] = {
 }
 """What is known of each epoch: the columns of metrics.csv."""
 
+LOCK = ".lock"
 
-def create(run_dir: Path | None, label: str) -> Path:
-    """Make the folder of a new run.
+
+def refuse_used(run_dir: Path | None) -> None:
+    """Refuse a folder that another run has, at once, before anything slow.
+
+    Raises:
+        ValueError: when there is already something in it; names the process that writes there, if one does.
+    """
+    if run_dir is None or not run_dir.is_dir():
+        return
+    _refuse_held(run_dir)
+    entries = sorted(entry.name for entry in run_dir.iterdir() if not entry.name.startswith("."))
+    if entries:
+        raise ValueError(
+            f"run dir {run_dir}: holds {entries[0]!r} already, expected a new or an empty folder, as a run never "
+            f"overwrites another; choose another --run-dir, or leave it out, or go on with that run by --resume"
+        )
+
+
+@contextmanager
+def created(run_dir: Path | None, label: str) -> Iterator[Path]:
+    """Make the folder of a new run, and hold it against other writers.
 
     Args:
         run_dir: where the user wants it; None for `runs/<time>-<label>`.
@@ -34,48 +57,58 @@ def create(run_dir: Path | None, label: str) -> Path:
         OSError: when it can't be made or written.
     """
     if run_dir is None:
-        return _create_named(Path("runs"), f"{time.strftime('%Y-%m-%dT%H-%M-%S')}-{label}")
-    try:
-        run_dir.mkdir(parents=True, exist_ok=True)
-        entries = sorted(entry.name for entry in run_dir.iterdir())
-        if entries:
-            raise ValueError(
-                f"run dir {run_dir}: holds {entries[0]!r} already, expected a new or an empty folder, as a run never "
-                f"overwrites another; choose another --run-dir, or leave it out"
-            )
-        write_atomically(run_dir / ".writable", b"")
-        (run_dir / ".writable").unlink()
-    except OSError as problem:
-        raise OSError(
-            f"run dir {run_dir}: can't be written ({problem.strerror}), expected a folder to write to; choose another "
-            f"--run-dir"
-        ) from problem
-    return run_dir
+        run_dir = _create_named(Path("runs"), f"{time.strftime('%Y-%m-%dT%H-%M-%S')}-{label}")
+    else:
+        with _explained(run_dir):
+            run_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
+            refuse_used(run_dir)
+    with held(run_dir):
+        yield run_dir
 
 
-def _create_named(parent: Path, name: str) -> Path:
-    """The first of name, name-2, name-3, … that nobody has made yet."""
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a folder against other writers; the system lets go of it when this process ends, however it ends.
+
+    Raises:
+        ValueError: when another process holds it; names the process.
+        OSError: when it can't be written.
+    """
+    with _explained(folder):
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
-        parent.mkdir(parents=True, exist_ok=True)
-        number = 1
-        while True:
-            folder = parent / (name if number == 1 else f"{name}-{number}")
-            try:
-                folder.mkdir()
-            except FileExistsError:
-                number += 1
-            else:
-                return folder
-    except OSError as problem:
-        raise OSError(
-            f"run dir {parent / name}: can't be made ({problem.strerror}), expected a folder to write to; choose "
-            f"one with --run-dir"
-        ) from problem
+        _lock(descriptor, folder)
+        os.truncate(descriptor, 0)
+        os.write(descriptor, str(os.getpid()).encode())
+        clear_temporaries(folder)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def listed(folder: Path) -> str:
+    """What is in a run's folder, in words."""
+    return ", ".join(sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")))
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write values that a person and a program can read."""
     write_atomically(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read what `write_json` wrote.
+
+    Raises:
+        ValueError: when it isn't there, or no JSON object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise ValueError(f"{path}: {problem}; expected a file that a run wrote") from problem
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: expected an object, found {type(content).__name__}")
+    return content
 
 
 def write_metrics(path: Path, history: Sequence["History"]) -> None:
@@ -86,3 +119,50 @@ def write_metrics(path: Path, history: Sequence["History"]) -> None:
     for epoch, entry in enumerate(history):
         table.writerow([epoch, *(f"{column(entry):.7g}" for column in METRICS.values())])
     write_atomically(path, text.getvalue().encode())
+
+
+def _create_named(parent: Path, name: str) -> Path:
+    """The first of name, name-2, name-3, … that nobody has made yet."""
+    with _explained(parent / name):
+        parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        number = 1
+        while True:
+            folder = parent / (name if number == 1 else f"{name}-{number}")
+            try:
+                folder.mkdir(mode=0o755)
+            except FileExistsError:
+                number += 1
+            else:
+                return folder
+
+
+@contextmanager
+def _explained(run_dir: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        raise OSError(
+            f"run dir {run_dir}: can't be written ({problem.strerror}), expected a folder to write to; choose another "
+            f"--run-dir"
+        ) from problem
+
+
+def _refuse_held(folder: Path) -> None:
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_NOFOLLOW)
+    except OSError:  # never held, or not ours to write; the latter is told later
+        return
+    try:
+        _lock(descriptor, folder)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 20, 0).decode(errors="replace") or "unknown"
+        raise ValueError(
+            f"run dir {folder}: process {holder} is writing there; wait for it to end, or choose another --run-dir"
+        ) from None

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import statistics
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,11 +15,14 @@ from jaxmnist.cli.inputs import Data, DataOptions, OptionalPath, load_data, sele
 from jaxmnist.config import Config, Method, OptimizerName, validate
 
 if TYPE_CHECKING:
+    from jaxmnist.dataset import Dataset
     from jaxmnist.population import Population
     from jaxmnist.sources import Splits
 
 PARTS = 6
 """The training set is cut into so many parts, and one is held out: 10,000 of MNIST's 60,000."""
+
+MEGABYTE = 1_000_000
 
 CHANCE = 0.15
 """Accuracy of a network that only guesses, at the most."""
@@ -83,6 +87,7 @@ def run(options: Options) -> int:
         ValueError: for options or data that can't be used.
         OSError: for files that can't be read or written.
     """
+    run_folder.refuse_used(options.run_dir)
     check_grid("learning rate", options.learning_rate)
     check_grid("momentum", options.momentum)
     check_grid("batch size", options.batch_size)
@@ -100,49 +105,52 @@ def run(options: Options) -> int:
 def _run(options: Options, splits: "Splits") -> int:
     import jax
 
-    from jaxmnist.dataset import stratified_folds
-    from jaxmnist.files import write_atomically
-    from jaxmnist.plots.population import grid_maps
-    from jaxmnist.plots.style import png
-    from jaxmnist.population import check_folds, grid, group_size, train_population
+    from jaxmnist.dataset import stratified_folds, take
+    from jaxmnist.population import check_folds, group_size
 
     check_folds(PARTS, splits.train)
     folds_key, order_key = jax.random.split(jax.random.key(options.seeds))  # the first seed that is no network's
-    held_out_rows, *others = np.asarray(stratified_folds(folds_key, splits.train.labels, PARTS))
-    learnt, held_out = (
-        jax.tree.map(lambda leaf, rows=rows: leaf[rows], splits.train)
-        for rows in (np.concatenate(others), held_out_rows)
-    )
+    folds = stratified_folds(folds_key, splits.train.labels, PARTS)
+    held_out, learnt = take(splits.train, folds[0]), take(splits.train, folds[1:].ravel())
     examples = learnt.labels.shape[0]
-    epochs = options.configs()[0].epochs_for(examples)
-    options = dataclasses.replace(options, epochs=epochs)
+    options = dataclasses.replace(options, epochs=options.configs()[0].epochs_for(examples))
+    for config in options.configs():
+        validate(config, examples)
+        group_size(1, config, examples, options.order == "own", options.memory_budget * MEGABYTE)
+    with run_folder.created(options.run_dir, "sweep") as folder:
+        _results(options, order_key, learnt, held_out, splits, folder)
+    return 0
+
+
+def _results(
+    options: Options, order_key: Any, learnt: "Dataset", held_out: "Dataset", splits: "Splits", folder: Path
+) -> None:
+    """Compute, write and tell all there is."""
+    from jaxmnist.files import write_atomically
+    from jaxmnist.plots.population import grid_maps
+    from jaxmnist.plots.style import png
+    from jaxmnist.population import grid, train_population
+
     configs = options.configs()
     members = grid(list(itertools.product(options.momentum, options.learning_rate)), range(options.seeds))
-    budget = options.memory_budget * 1_000_000
-    for config in configs:
-        validate(config, examples)
-        group_size(1, config, examples, options.order == "own", budget)
-    folder = run_folder.create(options.run_dir, "sweep")
+    order = order_key if options.order == "shared" else None
+    epochs = configs[0].epochs_for(learnt.labels.shape[0])
     networks = len(configs) * options.seeds
     begin = time.perf_counter()
     with progress(networks * epochs) as show:
         trained = [
-            train_population(
-                members, order_key if options.order == "shared" else None, learnt, held_out, config, budget, show
-            )
+            train_population(members, order, learnt, held_out, config, options.memory_budget * MEGABYTE, show)
             for config in configs[:: len(configs) // len(options.batch_size)]
         ]
     seconds = time.perf_counter() - begin
     rows = _rows(configs, options.seeds, trained)
-    settings = _settings(configs, rows, options.seeds)
     accuracy = np.array([row["accuracy"] for row in rows]).reshape(
         len(options.batch_size), len(options.momentum), len(options.learning_rate), options.seeds
     )
-    write_rows(folder / "sweep.csv", rows)
     summary = {
         "dataset": splits.name,
         "origin": splits.origin,
-        "train_examples": examples,
+        "train_examples": learnt.labels.shape[0],
         "held_out_examples": held_out.labels.shape[0],
         **vars(options.common),
         "optimizer": options.optimizer,
@@ -152,15 +160,15 @@ def _run(options: Options, splits: "Splits") -> int:
         "networks": networks,
         "seconds": round(seconds, 2),
         "networks_per_second": round(networks / seconds, 3),
-        "settings": settings,
+        "settings": _settings(configs, rows, options.seeds),
     }
+    write_rows(folder / "sweep.csv", rows)
     run_folder.write_json(folder / "summary.json", summary)
     what = f"{splits.name}: {networks} networks, {epochs} epochs each"
     figure = grid_maps(options.batch_size, options.momentum, options.learning_rate, accuracy, what)
     write_atomically(folder / "accuracy.png", png(figure))
     _tell(summary, rows)
-    print(f"in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
-    return 0
+    print(f"in {folder}: {run_folder.listed(folder)}")
 
 
 def _rows(configs: list[Config], seeds: int, trained: "list[Population]") -> list[dict[str, Any]]:

@@ -1,29 +1,23 @@
-"""The train command: a network from random start to trained, with its numbers and pictures."""
+"""The train command: a network from random start to trained, in one go or in several."""
 
 import dataclasses
+import hashlib
 import sys
-import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from jaxmnist.cli import run_folder
+from jaxmnist.cli.exit_codes import NOT_LEARNING
 from jaxmnist.cli.inputs import Data, DataOptions, OptionalPath, check_seed, load_data, select_device
-from jaxmnist.config import RECIPES, Config, RecipeName, validate
+from jaxmnist.config import RECIPES, Config, RecipeName, config_from, validate
 
 if TYPE_CHECKING:
-    from jaxmnist.network import Params
     from jaxmnist.sources import Splits
-    from jaxmnist.training import History
 
 Recipe = Annotated[tyro.conf.OmitArgPrefixes[Config], tyro.conf.arg(name="recipe", help="How to train.")]
-
-NOT_LEARNING = 3
-"""Exit code of a run that diverges or doesn't learn."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,212 +35,146 @@ class Options:
     """Decides the random start and every shuffle: the same seed gives the same weights, bit for bit."""
     run_dir: OptionalPath = None
     """New folder for the results (default: runs/<time>-<optimizer>)."""
+    resume: OptionalPath = None
+    """Folder of a run that was stopped, to go on with; its own recipe, seed and data set count. On a CPU the result is, bit for bit, that of a run that was never stopped. With --epochs N it goes on to N."""  # noqa: E501
+    checkpoint_every: int | Literal["auto"] = "auto"
+    """Epochs from one checkpoint to the next; auto is every epoch of a set of MNIST's size, and of a smaller one as many as see 60,000 examples."""  # noqa: E501
 
 
 def defaults(options: Options) -> Options:
-    """What the options default to, given those of the command line: those of the recipe."""
-    return dataclasses.replace(options, config=RECIPES[options.recipe])
+    """What the options default to, given those of the command line: those of the recipe, or of the run resumed.
+
+    Raises:
+        ValueError: when there is no run to resume.
+    """
+    if options.resume is None:
+        return dataclasses.replace(options, config=RECIPES[options.recipe])
+    return _saved(options.resume, options)
 
 
 def run(options: Options) -> int:
     """Train, and write the run folder.
 
     Returns:
-        The exit code: 0, or 3 for a run that diverges or doesn't learn.
+        The exit code: 0, 3 for a run that diverges or doesn't learn, or 75 for one that was interrupted.
 
     Raises:
         ValueError: for options or data that can't be used.
         OSError: for files that can't be read or written.
     """
+    every = options.checkpoint_every
+    if every != "auto" and every < 1:
+        raise ValueError(f"checkpoint every {every}: expected a whole number of epochs from 1; try 1")
+    if options.resume is not None:
+        return _resume(options.resume, options)
     validate(options.config)
     check_seed(options.seed)
+    run_folder.refuse_used(options.run_dir)
     device = select_device(options.data)
 
     import jax
 
-    with jax.default_device(device):
-        seconds: dict[str, float] = defaultdict(float)
-        with _timed(seconds, "load"):
+    from jaxmnist.cli import training_run
+
+    with jax.default_device(device), training_run.timed("load") as load_seconds:
+        splits = load_data(options.data)
+    examples = splits.train.labels.shape[0]
+    config = dataclasses.replace(options.config, epochs=options.config.epochs_for(examples))
+    validate(config, examples)
+    with run_folder.created(options.run_dir, config.optimizer) as folder:
+        record = {
+            "dataset": splits.name,
+            "data_dir": options.data.data_dir and str(options.data.data_dir),
+            "origin": splits.origin,
+            "data_sha256": _digest(splits),
+            "seed": options.seed,
+            "checkpoint_every": every,
+            "config": config.to_json(),
+        }
+        with jax.default_device(device):
+            return training_run.train_in(folder, record, splits, config, device, load_seconds)
+
+
+def _resume(folder: Path, options: Options) -> int:
+    """Go on with a run where its last checkpoint is."""
+    with run_folder.held(folder):
+        record = _record(folder)
+        saved = _saved(folder, options)
+        _refuse_contradictions(options, saved)
+        config = options.config
+        summary = run_folder.read_json(folder / "summary.json") if (folder / "summary.json").is_file() else {}
+        if summary.get("epochs") == config.epochs or summary.get("learned") is False:
+            return _tell_finished(folder, summary)
+        device = select_device(options.data)
+
+        import jax
+
+        from jaxmnist.cli import training_run
+
+        with jax.default_device(device), training_run.timed("load") as load_seconds:
             splits = load_data(options.data)
-        examples = splits.train.labels.shape[0]
-        config = dataclasses.replace(options.config, epochs=options.config.epochs_for(examples))
-        validate(config, examples)
-        folder = run_folder.create(options.run_dir, config.optimizer)
-        run_folder.write_json(
-            folder / "config.json",
-            {
-                "dataset": splits.name,
-                "origin": splits.origin,
-                "seed": options.seed,
-                **dataclasses.asdict(config),
-            },
-        )
-        return _train(splits, config, options.seed, device, folder, seconds)
+        if _digest(splits) != record.get("data_sha256"):
+            raise ValueError(
+                f"run dir {folder}: was trained on other data than {splits.name} from {splits.origin}, expected that "
+                f"of {record['origin']}; name its folder with --data-dir"
+            )
+        record = {**record, "checkpoint_every": options.checkpoint_every, "config": config.to_json()}
+        with jax.default_device(device):
+            return training_run.train_in(folder, record, splits, config, device, load_seconds)
 
 
-def _train(splits: "Splits", config: Config, seed: int, device: Any, folder: Path, seconds: dict[str, float]) -> int:
-    """The run itself, once all that it needs is there; epoch by epoch, so that progress shows."""
-    import jax
-    import numpy as np
+def _record(folder: Path) -> dict[str, Any]:
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"run dir {folder}: holds no run (no config.json); expected the folder of one, as runs/<name>")
+    return run_folder.read_json(folder / "config.json")
 
-    from jaxmnist.checkpoint import save_params
-    from jaxmnist.network import count_parameters
-    from jaxmnist.training import measure, start, train_epoch, why_not_learning
 
-    train_set, test_set = splits.train, splits.test
-    examples = train_set.labels.shape[0]
-    state = start(jax.random.key(seed), config, examples)
-    start_weights = np.array(state.params[0].weights)
-    parameters = count_parameters(state.params)
-    print(
-        f"{device.device_kind} ({device.platform}) · {splits.name} from {splits.origin}: {examples:,} training and "
-        f"{test_set.labels.shape[0]:,} test examples · {'-'.join(map(str, config.sizes))}, {parameters:,} parameters",
-        flush=True,
-    )
-    with _timed(seconds, "compile"):
-        compiled_epoch = train_epoch.lower(state, train_set, config).compile()
-        compiled_measure = jax.jit(measure).lower(state, train_set, test_set, config).compile()
-    with _timed(seconds, "evaluate"):
-        history = [jax.device_get(compiled_measure(state, train_set, test_set, config))]
+def _saved(folder: Path, options: Options) -> Options:
+    """The options that a run was made with; where its data is and where to compute may change."""
+    record = _record(folder)
+    config = config_from(record.get("config"), f"{folder / 'config.json'}: ")
+    data_dir = record.get("data_dir")
+    try:
+        data = dataclasses.replace(options.data, dataset=record["dataset"])
+        if options.data.data_dir is None and data_dir:
+            data = dataclasses.replace(data, data_dir=Path(data_dir))
+        every = record["checkpoint_every"]
+        return dataclasses.replace(options, config=config, data=data, seed=record["seed"], checkpoint_every=every)
+    except (KeyError, TypeError) as problem:
+        raise ValueError(f"{folder / 'config.json'}: {problem!r}; expected what a run wrote") from problem
 
-    problem = None
-    epochs = config.epochs_for(examples)
-    with _progress(epochs) as show:
-        for epoch in range(1, epochs + 1):
-            with _timed(seconds, "train"):
-                state, costs = compiled_epoch(state, train_set, config)
-                costs.block_until_ready()
-            with _timed(seconds, "evaluate"):
-                history.append(jax.device_get(compiled_measure(state, train_set, test_set, config)))
-            run_folder.write_metrics(folder / "metrics.csv", history)
-            show(epoch, history[-1])
-            steps = epoch * config.steps_per_epoch(examples)
-            problem = why_not_learning(history[0], history[-2], history[-1], steps)
-            if problem:
-                break
 
-    last = history[-1]
-    steps = (len(history) - 1) * config.steps_per_epoch(examples)
-    summary = {
-        "test_accuracy": _plain(last.test.accuracy),
-        "test_cost": _plain(last.test.cost),
-        "train_accuracy": _plain(last.train.accuracy),
-        "train_cost": _plain(last.train.cost),
-        "learned": problem is None,
-        "epochs": len(history) - 1,
-        "steps": steps,
-        "parameters": parameters,
-        "dataset": splits.name,
-        "origin": splits.origin,
-        "train_examples": examples,
-        "test_examples": test_set.labels.shape[0],
-        "seed": seed,
-        "seconds": {name: round(spent, 4) for name, spent in seconds.items()},
-        "examples_per_second": round(steps * config.examples_per_step(examples) / seconds["train"]),
-        "platform": device.platform,
-        "device": device.device_kind,
-        "jax": jax.__version__,
-    }
-    if problem:
-        run_folder.write_json(folder / "summary.json", {**summary, "problem": problem})
-        print(
-            f"error: does not learn: {problem}; try a smaller --learning-rate than {config.learning_rate}, or "
-            f"--momentum {Config.momentum} --cost squared_error --activation sigmoid",
-            file=sys.stderr,
-        )
+def _refuse_contradictions(options: Options, saved: Options) -> None:
+    """A resumed run is the same run: only its length may be changed."""
+    asked = {**dataclasses.asdict(options.config), "seed": options.seed, "dataset": options.data.dataset}
+    had = {**dataclasses.asdict(saved.config), "seed": saved.seed, "dataset": saved.data.dataset}
+    other = [name for name in asked if name != "epochs" and asked[name] != had[name]]
+    if options.run_dir is not None and options.run_dir != options.resume:
+        raise ValueError(f"run dir {options.run_dir}: --resume goes on in {options.resume}; leave --run-dir out")
+    if other:
+        said = ", ".join(f"--{name.replace('_', '-')} {asked[name]} (it has {had[name]})" for name in other)
+        raise ValueError(f"run dir {options.resume}: contradicted by {said}; leave out, or start a new run")
+    if options.config.epochs == "auto":
+        raise ValueError(f"run dir {options.resume}: epochs auto: expected a number; leave --epochs out to go on")
+
+
+def _tell_finished(folder: Path, summary: Mapping[str, Any]) -> int:
+    if not summary["learned"]:
+        print(f"error: {folder} was given up, it does not learn: {summary['problem']}", file=sys.stderr)
         return NOT_LEARNING
-    save_params(
-        folder / "weights.safetensors",
-        state.params,
-        {"dataset": splits.name, "seed": seed, "config": dataclasses.asdict(config)},
+    print(
+        f"{folder} is finished: {summary['epochs']} epochs, test accuracy {summary['test_accuracy']:.2%}; to go on, "
+        f"add --epochs N"
     )
-    run_folder.write_json(folder / "summary.json", summary)
-    with _timed(seconds, "pictures"):
-        _draw(folder, splits, config, history, start_weights, state.params)
-    _conclude(folder, summary, seconds)
     return 0
 
 
-def _draw(
-    folder: Path,
-    splits: "Splits",
-    config: Config,
-    history: list["History"],
-    start_weights: Any,
-    params: "Params",
-) -> None:
-    """Write the run's pictures."""
+def _digest(splits: "Splits") -> str:
+    """sha256 of all images and labels: what tells whether a resumed run learns from the same data."""
     import numpy as np
 
-    from jaxmnist.files import write_atomically
-    from jaxmnist.metrics import confusion_matrix, outputs, worst_mistakes
-    from jaxmnist.plots.style import png
-    from jaxmnist.plots.training import confusion, learning_curves, mistakes, weight_maps
-
-    images, labels = map(np.asarray, splits.test)
-    read = np.asarray(outputs(params, splits.test.images, config.activation, config.cost))
-    matrix = confusion_matrix(labels, read.argmax(axis=1))
-    wrong = worst_mistakes(read, labels, most=18)
-    right, all_read = int(matrix.trace()), int(matrix.sum())
-    what = f"{splits.name}: {'-'.join(map(str, config.sizes))}, {config.activation}, {config.optimizer}"
-    figures = {
-        "curves.png": learning_curves(
-            {name: np.array([part(entry) for entry in history]) for name, part in run_folder.METRICS.items()}, what
-        ),
-        "weights.png": weight_maps(start_weights, np.asarray(params[0].weights)),
-        "confusion.png": confusion(matrix, f"{right:,} of {all_read:,} test images of {splits.name} read right"),
-        "mistakes.png": mistakes(
-            images[wrong],
-            labels[wrong],
-            read[wrong],
-            f"{splits.name}: the {len(wrong)} most confident of {all_read - right:,} mistakes on the test set",
-        ),
-    }
-    for name, figure in figures.items():
-        write_atomically(folder / name, png(figure))
-
-
-def _conclude(folder: Path, summary: dict[str, Any], seconds: dict[str, float]) -> None:
-    right = round(summary["test_accuracy"] * summary["test_examples"])
-    times = ", ".join(f"{name} {spent:.2f} s" for name, spent in seconds.items())
-    print(
-        f"test accuracy {summary['test_accuracy']:.2%} ({right:,} of {summary['test_examples']:,}) · test cost "
-        f"{summary['test_cost']:.4f} · train cost {summary['train_cost']:.4f}\n"
-        f"{times} · {summary['examples_per_second']:,} examples a second\n"
-        f"in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}"
-    )
-
-
-def _plain(number: Any) -> float:
-    """A float32 with the seven digits that it knows."""
-    return float(f"{number:.7g}")
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
-    """Add the time that the block takes to what has been spent under this name."""
-    begin = time.perf_counter()
-    yield
-    seconds[name] += time.perf_counter() - begin
-
-
-@contextmanager
-def _progress(epochs: int) -> Iterator[Callable[[int, "History"], None]]:
-    """How the run goes, epoch by epoch: a bar on a terminal, a line each in a pipe or file."""
-    from tqdm import tqdm
-
-    live = sys.stdout.isatty()
-    with tqdm(total=epochs, unit="epoch", disable=not live, file=sys.stdout, dynamic_ncols=True) as bar:
-
-        def show(epoch: int, now: "History") -> None:
-            if live:
-                bar.set_postfix_str(f"test accuracy {now.test.accuracy:.2%}, cost {now.test.cost:.4f}", refresh=False)
-                bar.update()
-            else:
-                print(
-                    f"epoch {epoch:>{len(str(epochs))}}/{epochs} · train cost {now.train.cost:.4f} · test cost "
-                    f"{now.test.cost:.4f} · test accuracy {now.test.accuracy:.2%}",
-                    flush=True,
-                )
-
-        yield show
+    digest = hashlib.sha256()
+    for part in (splits.train, splits.test):
+        for array in part:
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
