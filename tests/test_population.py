@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.model_selection import StratifiedKFold
 
-from jaxmnist.config import Config
+from jaxmnist.config import RECIPES, Config
 from jaxmnist.dataset import stratified_folds
 from jaxmnist.metrics import evaluate
 from jaxmnist.population import (
@@ -131,12 +131,19 @@ def test_members_that_share_minibatches_share_one_product(digits):
     assert not images  # nobody has images of its own
 
 
-@pytest.mark.parametrize("batch_size", [1, 512])
-@pytest.mark.parametrize("own_order", [False, True], ids=["shared", "own"])
-def test_the_footprint_is_no_less_than_what_the_compiler_says(batch_size, own_order, digits):
+@pytest.mark.parametrize(
+    ("plain", "own_order"),
+    [
+        (Config(batch_size=1, epochs=1), False),
+        (Config(batch_size=512, epochs=1), False),
+        (Config(batch_size=32, epochs=1), True),
+        (dataclasses.replace(RECIPES["best"], epochs=1), False),
+    ],
+    ids=["one by one", "large batches", "own order", "jitter"],
+)
+def test_the_footprint_is_no_less_than_what_the_compiler_says(plain, own_order, digits):
     count = 16
     members = grid([(0.9, 0.1)], range(count))
-    plain = Config(batch_size=batch_size, epochs=1)
     config = _with(plain, members.learning_rates, members.momenta)
     states = _start_group(members.keys, config, 1_437)
     states = states if own_order else states._replace(key=ORDER)
@@ -148,7 +155,7 @@ def test_the_footprint_is_no_less_than_what_the_compiler_says(batch_size, own_or
     )
     shared, each = footprint(plain, 1_437, own_order)
     print(f"footprint {(shared + count * each) / 1e6:.1f} MB, the compiler says {took / 1e6:.1f} MB")
-    assert took <= shared + count * each <= 12 * took
+    assert took <= shared + count * each <= 15 * took
 
 
 def test_the_budget_decides_the_groups_and_one_that_holds_no_network_is_refused():
@@ -226,7 +233,7 @@ def test_cross_validation_measures_each_fold_with_networks_that_never_saw_it(dig
 
 MANY = """
 import resource, sys, jax
-from jaxmnist.config import Config
+from jaxmnist.config import RECIPES, Config
 from jaxmnist.population import grid, train_population
 from jaxmnist.sources import load
 splits = load("mnist", sys.argv[1])

@@ -82,6 +82,8 @@ def run(options: Options) -> int:
     """
     run_folder.refuse_used(options.run_dir)
     check_grid("momentum", options.momentum)
+    for momentum in options.momentum:
+        validate(Config(momentum=momentum))
     if options.learning_rate != "fair":
         check_grid("learning rate", options.learning_rate)
     check_seeds(options.seeds)
