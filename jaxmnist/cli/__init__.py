@@ -17,6 +17,8 @@ import tyro
 from jaxmnist.cli import cross_validate, sweep, train
 from jaxmnist.cli.exit_codes import BAD_INPUT, READER_LEFT, STOPPED
 
+HELP = ("-h", "--help")
+
 COMMANDS: dict[str, ModuleType] = {"train": train, "cross-validate": cross_validate, "sweep": sweep}
 
 
@@ -51,13 +53,13 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
 
 def _run(command: str, words: Sequence[str], program: str) -> int:
     module = COMMANDS[command]
-    with _one_line():
-        options = tyro.cli(module.Options, args=words, prog=program)
+    known = {}
     if hasattr(module, "defaults"):
-        default = module.defaults(options)
-        if default != options:
-            with _one_line():
-                options = tyro.cli(module.Options, args=words, prog=program, default=default)
+        with _one_line():  # without --help, which is to show what the defaults become
+            given = [word for word in words if word not in HELP]
+            known["default"] = module.defaults(tyro.cli(module.Options, args=given, prog=program))
+    with _one_line():
+        options = tyro.cli(module.Options, args=words, prog=program, **known)
     code: int = module.run(options)
     return code
 
