@@ -243,7 +243,8 @@ def central_differences(
     h = step or float(jnp.finfo(flat.dtype).eps) ** (1 / 3)  # type: ignore[no-untyped-call]
 
     def slope(place: Int[Array, ""]) -> Float[Array, ""]:
-        costs = [cost_of(as_params(flat.at[place].add(change))) for change in (h, -h)]
+        changes = jnp.array([h, -h], flat.dtype)
+        costs = jax.vmap(lambda change: cost_of(as_params(flat.at[place].add(change))))(changes)
         return (costs[0] - costs[1]) / (2 * h)
 
     return cast(Array, jax.lax.map(slope, chosen))

@@ -1,5 +1,6 @@
 """Parameters to one safetensors file and back: no pickle, nothing that can execute."""
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,7 +10,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from jaxmnist.config import Config
+from jaxmnist.config import Config, validate
 from jaxmnist.files import write_atomically
 from jaxmnist.network import Layer, Params
 
@@ -76,7 +77,28 @@ def load_params(path: Path) -> tuple[Params, dict[str, Any]]:
 
 
 def load_network(run: Path) -> SavedNetwork:
-    """Read the network of a run, from its folder or its weights file. Errors as `load_params`."""
-    params, about = load_params(run / "weights.safetensors" if run.is_dir() else run)
-    recipe = {**about["config"], "sizes": tuple(about["config"]["sizes"])}
-    return SavedNetwork(params, Config(**recipe), about)
+    """Read the network of a run, from its folder or its weights file.
+
+    Raises:
+        ValueError: when there is no such run, or it holds no network with a recipe that fits it.
+        OSError: when it can't be read.
+    """
+    path = run / "weights.safetensors" if run.is_dir() else run
+    if not path.is_file():
+        found = f"no {path.name} in it" if run.is_dir() else "no such folder or file"
+        raise ValueError(f"run {run}: {found}, expected the folder of a run that jaxmnist train finished")
+    try:
+        params, about = load_params(path)
+        recipe = {**about["config"], "sizes": tuple(about["config"]["sizes"])}
+        config = Config(**recipe)
+    except (KeyError, TypeError) as problem:
+        raise ValueError(
+            f"{path}: holds no network and recipe ({problem}), expected what jaxmnist train wrote"
+        ) from problem
+    validate(config)
+    shapes = [layer.weights.shape[::-1] + layer.biases.shape for layer in params]
+    if shapes != [(inputs, outputs, outputs) for inputs, outputs in itertools.pairwise(config.sizes)]:
+        raise ValueError(
+            f"{path}: layers of {shapes} inputs, outputs and biases, expected those of sizes {config.sizes}"
+        )
+    return SavedNetwork(params, config, about)

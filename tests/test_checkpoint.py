@@ -1,11 +1,13 @@
 import dataclasses
 import json
+import re
 
 import jax
 import numpy as np
 import pytest
+import safetensors.numpy
 
-from jaxmnist.checkpoint import load_network, load_params, save_params
+from jaxmnist.checkpoint import FORMAT, load_network, load_params, save_params
 from jaxmnist.config import Config
 from jaxmnist.network import init
 
@@ -52,3 +54,24 @@ def test_a_network_comes_with_its_recipe_from_a_folder_or_a_file(tmp_path):
         assert network.config == config
         assert network.about["seed"] == 3
         assert all(map(np.array_equal, jax.tree.leaves(network.params), jax.tree.leaves(params)))
+
+
+def test_what_is_no_run_is_refused_by_name(tmp_path):
+    def refused(run, said):
+        with pytest.raises(ValueError, match=re.escape(said)) as refusal:
+            load_network(run)
+        assert str(run) in str(refusal.value)
+
+    refused(tmp_path / "nowhere", "no such folder or file")
+    refused(tmp_path, "no weights.safetensors in it")
+    bare, strange, unfit = (tmp_path / name for name in ("bare", "strange", "unfit"))
+    save_params(bare, init(jax.random.key(0), (784, 10)), {})
+    refused(bare, "'config'")
+    tensors = {"one": np.zeros(3), "two": np.zeros(3)}
+    strange.write_bytes(safetensors.numpy.save(tensors, {FORMAT: '{"config": {}}'}))
+    refused(strange, "layers.0.weights")
+    recipe = dataclasses.asdict(Config(sizes=(784, 6, 10)))
+    save_params(unfit, init(jax.random.key(0), (784, 5, 10)), {"config": recipe})
+    refused(unfit, "expected those of sizes (784, 6, 10)")
+    save_params(unfit, init(jax.random.key(0), (784, 6, 10)), {"config": {**recipe, "depth": 3}})
+    refused(unfit, "depth")
