@@ -104,7 +104,7 @@ def _compute(
     numerical = central_differences(cost_of, params, chosen)
     return (
         a,
-        jax.vmap(COSTS[cost])(a[-1][:, None], target[:, None]),
+        jax.vmap(COSTS[cost])(a[-1][:, None], target[:, None]) + 0.0,  # −0 becomes 0
         back,
         pull_levers(params, pixels, target, len(params), label, activation, cost),
         numerical,

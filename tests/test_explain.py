@@ -74,7 +74,7 @@ def test_a_trained_run_brings_its_own_data_set(run, tmp_path):
     result = run(path.parent, "--run-dir", tmp_path / "pictures")
     assert result.returncode == 0, result.stderr
     assert "digits, test example 0 of 360" in result.stdout
-    assert f"784-4-10, relu, cross_entropy; trained: {path.parent}" in result.stdout
+    assert f"784-4-10, relu, cross_entropy\ntrained: {path.parent}" in result.stdout
     outputs, labels, terms, total = ledger(result.stdout)
     assert total == pytest.approx(-np.log(outputs[labels == 1][0]), rel=1e-2)  # four decimals are printed
     assert terms[labels == 0].sum() == 0

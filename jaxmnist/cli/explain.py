@@ -23,7 +23,7 @@ class Options:
     right output, and the gradient, computed in three ways that must agree; draws it all as explain.png.
     """
 
-    run: Annotated[OptionalPath, tyro.conf.Positional] = None
+    run: Annotated[OptionalPath, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]", help_behavior_hint="")] = None
     """Folder of a training run, or its weights file (default: a random network, before training: a mess)."""
     index: int = 0
     """Which example of the test set, from 0."""
@@ -75,13 +75,12 @@ def run(options: Options) -> int:
     from jaxmnist.plots.style import png
 
     title = (
-        f"{splits.name}, test example {options.index} of {examples:,}: a {explanation.label}\n"
-        f"{'-'.join(map(str, config.sizes))}, {config.activation}, {config.cost}; "
+        f"{splits.name}, test example {options.index} of {examples:,}: a {explanation.label}; "
+        f"{'-'.join(map(str, config.sizes))}, {config.activation}, {config.cost}\n"
         + (f"trained: {options.run}" if options.run else f"before training (seed {options.seed}): a mess")
     )
-    print(text(explanation, config, title), flush=True)
     write_atomically(folder / "explain.png", png(picture(explanation, config.cost, title)))
-    print(f"in {folder}: explain.png")
+    print(f"{text(explanation, config, title)}\n\nin {folder}: explain.png")
     return 0
 
 

@@ -23,7 +23,7 @@ def picture(explanation: Explanation, cost: Cost, title: str) -> Figure:
         title: which example and which network.
     """
     figure = Figure(figsize=(10.5, 7.2))
-    figure.suptitle(title, fontsize=12, y=0.985)
+    figure.suptitle(title, fontsize=11, y=0.985)
     panels = figure.subplots(2, 3, width_ratios=(1, 1, 1.1))
     figure.subplots_adjust(left=0.08, right=0.95, bottom=0.13, top=0.85, wspace=0.32, hspace=0.5)
     (digit, neurons, ledger), (levers, slopes, pixels) = panels
@@ -90,7 +90,8 @@ def _draw_neurons(axes: Axes, explanation: Explanation) -> None:
     axes.set(yticks=[], xlim=(-0.5, len(layers) - 0.4))
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    axes.set_title(f"the neurons, darker if more active;\nw · x raises (blue) or lowers (orange) {label}", fontsize=10)
+    lines = f";\nw · x raises (blue) or lowers (orange) {label}" if len(layers) > 1 else ""
+    axes.set_title(f"the neurons, darker if more active{lines}", fontsize=10)
 
 
 def _draw_ledger(axes: Axes, explanation: Explanation, cost: Cost) -> None:
@@ -120,7 +121,7 @@ def _draw_levers(axes: Axes, explanation: Explanation) -> None:
     axes.set_xticks(places, names)
     axes.set(ylabel="change of the cost C")
     axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
-    axes.margins(y=0.25)
+    axes.margins(y=0.4)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=9)
     axes.set_title(
