@@ -77,7 +77,8 @@ def run(options: Options) -> int:
     examples = splits.train.labels.shape[0]
     config = dataclasses.replace(options.config, epochs=options.config.epochs_for(examples))
     validate(config, examples)
-    with run_folder.created(options.run_dir, config.optimizer) as folder:
+    folder = run_folder.create(options.run_dir, config.optimizer)
+    with run_folder.held(folder):
         record = {
             "dataset": splits.name,
             "data_dir": options.data.data_dir and str(options.data.data_dir),
