@@ -136,8 +136,8 @@ def _explained(run_dir: Path) -> Iterator[None]:
         yield
     except OSError as problem:
         raise OSError(
-            f"run dir {run_dir}: can't be written ({problem.strerror or problem}), expected a folder to write to; choose another "
-            f"--run-dir"
+            f"run dir {run_dir}: can't be written ({problem.strerror or problem}), expected a folder to write to; "
+            f"choose another --run-dir"
         ) from problem
 
 
