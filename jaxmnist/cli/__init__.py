@@ -13,13 +13,13 @@ from typing import Any
 
 import tyro
 
-from jaxmnist.cli import train
+from jaxmnist.cli import compare, train
 
 BAD_INPUT, INTERRUPTED, READER_LEFT = 2, 130, 141
 """Exit codes: 2 for what the user can mend; 128 + n for the signal n that ended it, as in a shell."""
 
-COMMANDS: dict[str, Callable[..., Any]] = {"train": train.Options}
-RUN: dict[type, Callable[[Any], int]] = {train.Options: train.run}
+COMMANDS: dict[str, Callable[..., Any]] = {"train": train.Options, "compare": compare.Options}
+RUN: dict[type, Callable[[Any], int]] = {train.Options: train.run, compare.Options: compare.run}
 
 
 def main(arguments: Sequence[str] | None = None, command: str | None = None) -> int:
