@@ -125,7 +125,7 @@ def run(options: Options) -> int:
         print(conditions(options, field, splits), flush=True)
         results = race(options, field)
         write(folder, options, splits, field, results)
-        print(f"\n{text(options, results)}\n", flush=True)
+        print(f"\n{text(options, results)}\n\ndrawing", flush=True)
         draw(folder, options, splits, field, results)
         files = ", ".join(sorted(path.name for path in folder.iterdir()))
         print(f"{time.perf_counter() - begin:.0f} s · in {folder}: {files}")
@@ -148,7 +148,8 @@ def race(options: Options, field: "Field") -> Results:
         lanes[method] = make_lane(jax.random.key(LAPS_SEED), field.race, config, steps, max(1, steps // LOOKS))
         seconds[method] = _seconds_per_step(config, field)
     heats = -(-len(grid) * TUNING // seeds)
-    whole = sum((heats + 1) * seeds * lane.steps[-1] * lane.examples_per_step for lane in lanes.values())
+    races = {"gd": heats + 1, "sgd": heats + 2, "momentum": heats + 1, "nesterov": heats + 2}
+    whole = sum(races[method] * seeds * lane.steps[-1] * lane.examples_per_step for method, lane in lanes.items())
 
     def enter(method: "Method", rate: float) -> Entry:
         lane = lanes[method]
@@ -182,7 +183,7 @@ def _seconds_per_step(config: "Config", field: "Field") -> float:
     spent = []
     for _ in range(21):
         begin = time.perf_counter()
-        compiled(states, batches, config).epoch.block_until_ready()
+        compiled(states, batches, config).params[0].weights.block_until_ready()
         spent.append(time.perf_counter() - begin)
     return min(spent[1:]) / steps
 
@@ -193,7 +194,8 @@ def _progress(examples: int) -> Iterator[Callable[[str], "Show"]]:
     from tqdm import tqdm
 
     live = sys.stdout.isatty()
-    with tqdm(total=examples, unit=" examples", unit_scale=True, disable=not live, file=sys.stdout, leave=False) as bar:
+    form = {"unit": " examples", "unit_scale": True, "dynamic_ncols": True, "leave": False}
+    with tqdm(total=examples, disable=not live, file=sys.stdout, **form) as bar:
 
         def advance(examples: int) -> None:
             bar.update(examples)
