@@ -14,10 +14,10 @@ from typing import Any
 
 import tyro
 
-from jaxmnist.cli import explain, train
+from jaxmnist.cli import compare, explain, train
 from jaxmnist.cli.exit_codes import BAD_INPUT, READER_LEFT, STOPPED
 
-COMMANDS: dict[str, ModuleType] = {"train": train, "explain": explain}
+COMMANDS: dict[str, ModuleType] = {"train": train, "explain": explain, "compare": compare}
 
 
 def main(arguments: Sequence[str] | None = None, command: str | None = None) -> int:
