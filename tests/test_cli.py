@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from jaxmnist.checkpoint import load_network
+from jaxmnist.config import RECIPES
 from jaxmnist.network import count_parameters
 
 ROOT = Path(__file__).parent.parent
@@ -57,6 +58,7 @@ def test_help_teaches(run):
     for option in (
         *("--dataset", "--data-dir", "--seed", "--run-dir", "--platform", "--sizes", "--activation", "--cost"),
         *("--optimizer", "--learning-rate", "--momentum", "--schedule", "--batch-size", "--epochs"),
+        *("--recipe", "--augmentation"),
     ):
         assert option in result.stdout
     assert "η" in result.stdout
@@ -106,6 +108,23 @@ def test_a_run_on_the_embedded_digits(run, tmp_path):
 
 def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
+
+
+def test_a_recipe_sets_what_the_options_leave_open(run, tmp_path):
+    result = run(
+        "--dataset", "digits", "--recipe", "best", "--epochs", 2, "--batch-size", 20, "--run-dir", tmp_path / "b"
+    )
+    assert result.returncode == 0, result.stderr
+    found = json.loads((tmp_path / "b" / "config.json").read_text())["config"]
+    assert found == RECIPES["best"].to_json() | {"epochs": 2, "batch_size": 20}
+    assert "bogus" in refusal(run("--recipe", "bogus"))
+
+
+def test_help_shows_what_a_recipe_sets(run):
+    words = " ".join(run("--recipe", "best", "--help").stdout.replace("│", " ").split())
+    assert "(default: silu)" in words
+    assert "(default: jitter)" in words
+    assert "(default: sigmoid)" in " ".join(run("--help").stdout.replace("│", " ").split())
 
 
 def test_the_same_seed_gives_the_same_bytes_and_no_run_is_overwritten(run, tmp_path):
