@@ -212,7 +212,7 @@ def footprint(config: Config, examples: int, own_order: bool) -> tuple[int, int]
     batch, pixels = config.examples_per_step(examples), config.sizes[0]
     passed = examples * 16 + 4 * max(GATHERED, batch) * (pixels + 1) + 8 * batch * pixels
     if config.augmentation != "none":
-        passed += 2 * examples * pixels + 64 * CHUNK * pixels
+        passed += 2 * examples * pixels + 24 * CHUNK * pixels
     parameters = sum((inputs + 1) * outputs for inputs, outputs in itertools.pairwise(config.sizes))
     each = 4 * (6 * parameters + 8 * max(batch, CHUNK) * sum(config.sizes[1:]) + 4 * examples // batch)
     measuring = 8 * CHUNK * pixels

@@ -54,10 +54,10 @@ def test_cross_validation_shows_mean_and_standard_error():
     values = scores(2, 4)
     axes = cross_validation([0.5, 0.9], values, {"momentum": [1, 0.2], "nesterov": [1, 0.4]}, "title").axes[1]
     line, _caps, bars = axes.containers[1]
-    accuracy = 100 * values["nesterov"]["accuracy"]
-    np.testing.assert_allclose(line.get_ydata(), accuracy.mean(axis=1))
+    wrong = 100 * (1 - values["nesterov"]["accuracy"])
+    np.testing.assert_allclose(line.get_ydata(), wrong.mean(axis=1))
     ends = np.array([segment[:, 1] for segment in bars[0].get_segments()])
-    np.testing.assert_allclose(ends[:, 1] - ends[:, 0], accuracy.std(axis=1, ddof=1))  # ± σ/√4
+    np.testing.assert_allclose(ends[:, 1] - ends[:, 0], wrong.std(axis=1, ddof=1))  # ± σ/√4
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["μ = 0.5\nη = 1", "μ = 0.9\nη = 0.2 / 0.4"]
 
 

@@ -1,7 +1,9 @@
 import dataclasses
 import itertools
+import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jax
@@ -250,3 +252,49 @@ def test_4096_networks_stay_within_3_gigabytes(mnist_dir):
     result = subprocess.run([sys.executable, "-c", MANY, mnist_dir], capture_output=True, text=True, check=True)
     print(f"4,096 networks: at most {float(result.stdout):.0f} MB")
     assert float(result.stdout) <= 3_000
+
+
+def epoch_of(train_set, batch_size, members):
+    """A compiled shared-order epoch of so many networks, as a function to be timed; one alone where `members` is 1."""
+    config = Config(batch_size=batch_size, epochs=1)
+    if members == 1:
+        alone = start(jax.random.key(0), config, 60_000)
+        compiled_alone = train_epoch.lower(alone, train_set, config).compile()
+        return lambda: compiled_alone(jax.tree.map(lambda leaf: leaf.copy(), alone), train_set, config)[1]
+    some = grid([(0.9, 0.1)], range(members))
+    config = _with(config, some.learning_rates, some.momenta)
+    states = _start_group(some.keys, config, 60_000)._replace(key=ORDER)
+    compiled = _group_epoch.lower(states, train_set, config).compile()
+    return lambda: compiled(states, train_set, config)[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("batch_size", "most"), [(128, 0.4), (32, 0.5)])
+def test_64_networks_take_each_a_fraction_of_one_s_time(batch_size, most, mnist_dir):
+    mnist = load("mnist", mnist_dir)
+    matrix = jnp.ones((2_048, 2_048))
+    product = jax.jit(jnp.matmul)
+    jobs = {
+        "many": epoch_of(mnist.train, batch_size, 64),
+        "one": epoch_of(mnist.train, batch_size, 1),
+        "product": lambda: product(matrix, matrix),
+    }
+    seconds = {name: [] for name in jobs}
+    for round_number in range(6):  # interleaved, so that all see the same machine; the first round warms up
+        for name, job in jobs.items():
+            repeats = {"many": 1, "one": 5, "product": 10}[name]
+            begin = time.perf_counter()
+            for _ in range(repeats):
+                job().block_until_ready()
+            if round_number:
+                seconds[name].append((time.perf_counter() - begin) / repeats)
+    many, one, matrix_product = (statistics.median(seconds[name]) for name in jobs)
+    rate = 64 * 60_000 * 78e3 / many  # 6 operations for each of 13,002 parameters and example
+    matrix_rate = 2 * 2_048**3 / matrix_product
+    print(
+        f"batch {batch_size}: {1e3 * many / 64:.1f} ms a network and epoch, {1e3 * one:.1f} ms alone, ratio "
+        f"{many / 64 / one:.2f}; {rate / 1e9:.0f} GFLOP/s of {matrix_rate / 1e9:.0f}"
+    )
+    assert many / 64 / one <= most
+    if batch_size == 128:
+        assert rate >= 0.6 * matrix_rate

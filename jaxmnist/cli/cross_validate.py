@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 OPTIMIZERS: tuple[OptimizerName, ...] = ("momentum", "nesterov")
 
-STEP_LENGTHS = (0.5, 1.0, 2.0)
-"""The η/(1−μ) of fair learning rates: what η comes to where all steps have one direction."""
+STEP_LENGTHS = (0.25, 1.0, 4.0)
+"""The η/(1−μ) of fair learning rates: what η comes to where all steps have one direction. In five epochs of MNIST
+μ = 0.5 and 0.9 do best near 4, 0.95 near 1 and 0.99 near 0.2."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Options:
     momentum: tuple[float, ...] = (0.5, 0.9, 0.95, 0.99)
     """Momentum coefficients μ in [0, 1) to compare, both in heavy-ball momentum and in Nesterov's."""
     learning_rate: Annotated[tuple[float, ...] | Literal["fair"], tyro.conf.arg(metavar="FLOAT ...|fair")] = "fair"
-    """Learning rates η to try with every μ. Steps in one direction add up to η/(1−μ), so one η for all would favour one μ; fair tries for each μ the three η with an η/(1−μ) of 0.5, 1 and 2."""  # noqa: E501
+    """Learning rates η to try with every μ. Steps in one direction add up to η/(1−μ), so one η for all would favour one μ; fair tries for each μ the three η with an η/(1−μ) of 0.25, 1 and 4."""  # noqa: E501
     batch_size: int = 32
     """Examples in a minibatch."""
     epochs: int | Literal["auto"] = "auto"

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from jaxmnist.plots.style import BLUE, ORANGE
 
@@ -17,7 +18,9 @@ def cross_validation(
     rates: Mapping[str, Sequence[float]],
     title: str,
 ) -> Figure:
-    """Validation cost and accuracy by momentum coefficient: every network a dot, mean and standard error beside.
+    """Validation cost and error by momentum coefficient: every network a dot, mean and standard error beside.
+
+    Both axes are logarithmic, as the worst coefficient costs several times what the best does.
 
     Args:
         momenta: the coefficients μ.
@@ -28,10 +31,13 @@ def cross_validation(
     """
     figure = Figure(figsize=(10, 4.8), layout="constrained")
     figure.suptitle(title)
-    panels = (("cost", "mean cost per validation example", 1), ("accuracy", "validation accuracy (%)", 100))
-    for axes, (measure, label, unit) in zip(figure.subplots(1, 2), panels, strict=True):
+    panels = (
+        ("mean cost per validation example", lambda found: found["cost"]),
+        ("validation examples read wrong (%)", lambda found: 100 * (1 - found["accuracy"])),
+    )
+    for axes, (label, pick) in zip(figure.subplots(1, 2), panels, strict=True):
         for side, (optimizer, colour) in zip((-1, 1), COLOURS.items(), strict=True):
-            values = unit * scores[optimizer][measure]
+            values = pick(scores[optimizer])
             places = np.arange(len(momenta)) + 0.17 * side
             spread = np.linspace(-0.05, 0.05, values.shape[1])
             axes.plot((places[:, None] + 0.11 * side + spread).ravel(), values.ravel(), ".", color=colour, alpha=0.35)
@@ -41,7 +47,10 @@ def cross_validation(
             f"μ = {momentum:g}\nη = " + " / ".join(dict.fromkeys(f"{rates[name][place]:g}" for name in COLOURS))
             for place, momentum in enumerate(momenta)
         ]
-        axes.set(ylabel=label, xticks=range(len(momenta)), xlim=(-0.5, len(momenta) - 0.5))
+        axes.set(yscale="log", ylabel=label, xticks=range(len(momenta)), xlim=(-0.5, len(momenta) - 0.5))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_xticklabels(ticks)
         axes.grid(axis="y", alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
