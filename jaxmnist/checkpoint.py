@@ -143,7 +143,8 @@ def load_network(run: Path) -> SavedNetwork:
     """
     path = run / "weights.safetensors" if run.is_dir() else run
     if not path.exists():
-        raise ValueError(f"{path}: not there; expected a run's folder or its weights.safetensors")
+        found = f"no {path.name} in it" if run.is_dir() else "no such folder or file"
+        raise ValueError(f"run {run}: {found}, expected the folder of a run that jaxmnist train finished")
     tensors, about = read(path)
     config = config_from(about.get("config"), f"{path}: ")
     template = jax.eval_shape(lambda key: {"params": init(key, config.sizes)}, jax.random.key(0))

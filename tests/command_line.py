@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 
-def run(folder, *arguments, timeout=300, **environment):
-    """`python -m jaxmnist` with these arguments in this folder."""
-    command = [sys.executable, "-m", "jaxmnist", *map(str, arguments)]
+def run(folder, *arguments, program=("-m", "jaxmnist"), timeout=300, **environment):
+    """`python -m jaxmnist`, or another program, with these arguments in this folder."""
+    command = [sys.executable, *map(str, (*program, *arguments))]
     environment = {
         **os.environ,
         "XDG_CACHE_HOME": str(folder.parent / "cache"),  # one for all tests: each compiles what is new to it
@@ -21,6 +21,7 @@ def run(folder, *arguments, timeout=300, **environment):
 def refusal(result):
     """The one line on stderr of a run that ended with exit code 2."""
     assert result.returncode == 2, result.stderr
+    assert "Traceback" not in result.stderr
     lines = result.stderr.strip().splitlines()
     assert len(lines) == 1, result.stderr
     assert lines[0].startswith("error: ")

@@ -1,7 +1,10 @@
 import os
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))  # where the NumPy epoch is
 
 DATA_DIR = os.environ.get("JAXMNIST_DATA_DIR")
 """What the caller's environment names, read before `own_environment` hides it from the tests."""

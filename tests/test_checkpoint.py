@@ -125,6 +125,16 @@ def test_another_file_is_named_for_what_it_is(tmp_path, content, named):
     assert "safetensors" in str(refusal.value)
 
 
+def test_what_is_no_run_is_refused_by_name(tmp_path):
+    for run, said in ((tmp_path / "nowhere", "no such folder or file"), (tmp_path, "no weights.safetensors in it")):
+        with pytest.raises(ValueError, match=said) as refusal:
+            load_network(run)
+        assert str(run) in str(refusal.value)
+    save(tmp_path / "bare", {"params": init(jax.random.key(0), (784, 10))}, {})
+    with pytest.raises(ValueError, match="recipe None"):
+        load_network(tmp_path / "bare")
+
+
 def test_a_safetensors_file_of_another_program_is_refused(tmp_path):
     safetensors.numpy.save_file({"x": np.zeros(3, np.float32)}, tmp_path / "w")
     with pytest.raises(ValueError, match="header"):

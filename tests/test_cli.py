@@ -1,13 +1,15 @@
 import csv
 import json
-import os
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
+import command_line
 import numpy as np
 import pytest
+from command_line import refusal
 from PIL import Image
 
 from jaxmnist.checkpoint import load_network
@@ -18,38 +20,10 @@ ROOT = Path(__file__).parent.parent
 PICTURES = ("curves.png", "weights.png", "confusion.png", "mistakes.png")
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory):
-    """A cache without data that the tests share, as a user's runs share theirs: each compiles what is new to it."""
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
-def run(tmp_path, cache):
-    """Runs a program of ours in an empty folder with no network."""
-
-    def run(*arguments, program=(str(ROOT / "train.py"),), **environment):
-        environment = {
-            **os.environ,
-            "XDG_CACHE_HOME": str(cache),
-            "http_proxy": "http://127.0.0.1:9",  # nobody listens there: offline, wherever the test runs
-            "https_proxy": "http://127.0.0.1:9",
-            **environment,
-        }
-        command = [sys.executable, *program, *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120)
-
-    return run
-
-
-def refusal(result):
-    """The one line on stderr of a run that ended with exit code 2."""
-    assert result.returncode == 2, result.stderr
-    assert "Traceback" not in result.stderr
-    lines = result.stderr.strip().splitlines()
-    assert len(lines) == 1, result.stderr
-    assert lines[0].startswith("error: ")
-    return lines[0]
+def run(tmp_path):
+    """Runs a program of ours, train.py if no other is named, in an empty folder."""
+    return partial(command_line.run, tmp_path, program=[ROOT / "train.py"])
 
 
 def test_help_teaches(run):

@@ -14,12 +14,18 @@ from typing import Any
 
 import tyro
 
-from jaxmnist.cli import cross_validate, sweep, train
+from jaxmnist.cli import compare, cross_validate, explain, sweep, train
 from jaxmnist.cli.exit_codes import BAD_INPUT, READER_LEFT, STOPPED
 
 HELP = ("-h", "--help")
 
-COMMANDS: dict[str, ModuleType] = {"train": train, "cross-validate": cross_validate, "sweep": sweep}
+COMMANDS: dict[str, ModuleType] = {
+    "train": train,
+    "explain": explain,
+    "compare": compare,
+    "cross-validate": cross_validate,
+    "sweep": sweep,
+}
 
 
 def main(arguments: Sequence[str] | None = None, command: str | None = None) -> int:

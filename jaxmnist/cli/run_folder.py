@@ -44,9 +44,8 @@ def refuse_used(run_dir: Path | None) -> None:
         )
 
 
-@contextmanager
-def created(run_dir: Path | None, label: str) -> Iterator[Path]:
-    """Make the folder of a new run, and hold it against other writers.
+def create(run_dir: Path | None, label: str) -> Path:
+    """Make the folder of a new run.
 
     Args:
         run_dir: where the user wants it; None for `runs/<time>-<label>`.
@@ -57,13 +56,21 @@ def created(run_dir: Path | None, label: str) -> Iterator[Path]:
         OSError: when it can't be made or written.
     """
     if run_dir is None:
-        run_dir = _create_named(Path("runs"), f"{time.strftime('%Y-%m-%dT%H-%M-%S')}-{label}")
-    else:
-        with _explained(run_dir):
-            run_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
-            refuse_used(run_dir)
-    with held(run_dir):
-        yield run_dir
+        return _create_named(Path("runs"), f"{time.strftime('%Y-%m-%dT%H-%M-%S')}-{label}")
+    with _explained(run_dir):
+        run_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
+        refuse_used(run_dir)
+        write_atomically(run_dir / ".writable", b"")
+        (run_dir / ".writable").unlink()
+    return run_dir
+
+
+@contextmanager
+def created(run_dir: Path | None, label: str) -> Iterator[Path]:
+    """Make the folder of a new run, as `create`, and hold it against other writers, as `held`."""
+    folder = create(run_dir, label)
+    with held(folder):
+        yield folder
 
 
 @contextmanager
@@ -142,8 +149,8 @@ def _explained(run_dir: Path) -> Iterator[None]:
         yield
     except OSError as problem:
         raise OSError(
-            f"run dir {run_dir}: can't be written ({problem.strerror}), expected a folder to write to; choose another "
-            f"--run-dir"
+            f"run dir {run_dir}: can't be written ({problem.strerror or problem}), expected a folder to write to; "
+            f"choose another --run-dir"
         ) from problem
 
 

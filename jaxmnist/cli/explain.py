@@ -1,0 +1,102 @@
+"""The explain command: one example through the network and back, every number of it open."""
+
+import dataclasses
+from importlib import import_module
+from threading import Thread
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from jaxmnist.cli import run_folder
+from jaxmnist.cli.inputs import Data, DataOptions, OptionalPath, check_seed, load_data, select_device
+from jaxmnist.config import Config
+
+if TYPE_CHECKING:
+    from jaxmnist.network import Params
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Explain one example: its cost, what would lower it, and the gradient by back-propagation.
+
+    Prints the digit, the activations of all layers, the ten terms of the cost, the three levers that raise the
+    right output, and the gradient, computed in three ways that must agree; draws it all as explain.png.
+    """
+
+    run: Annotated[OptionalPath, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]", help_behavior_hint="")] = None
+    """Folder of a training run, or its weights file (default: a random network, before training: a mess)."""
+    index: int = 0
+    """Which example of the test set, from 0."""
+    data: Data = dataclasses.field(default_factory=DataOptions)
+    seed: int = 0
+    """Decides the random network where there is no RUN: the one that train starts from with the same seed."""
+    run_dir: OptionalPath = None
+    """New folder for the picture (default: runs/<time>-explain)."""
+
+
+def run(options: Options) -> int:
+    """Explain, and leave the picture in a folder of its own.
+
+    Returns:
+        The exit code: 0.
+
+    Raises:
+        ValueError: for an example or a run that isn't there, and for data that can't be used.
+        OSError: for files that can't be read or written.
+    """
+    check_seed(options.seed)
+    device = select_device(options.data)
+
+    import jax
+    import numpy as np
+
+    from jaxmnist.checkpoint import load_network
+    from jaxmnist.explanation import explain
+
+    with jax.default_device(device):
+        trained = load_network(options.run) if options.run else None
+        splits = load_data(_data_of(options.data, trained.about if trained else {}))
+        examples = splits.test.labels.shape[0]
+        if not 0 <= options.index < examples:
+            raise ValueError(
+                f"index {options.index}: expected 0 to {examples - 1}, as the test set of {splits.name} has "
+                f"{examples:,} examples; try --index {Options.index}"
+            )
+        folder = run_folder.create(options.run_dir, "explain")
+        Thread(target=import_module, args=("jaxmnist.plots.explain",)).start()  # half a second beside the compiler's
+        config = trained.config if trained else Config()
+        params = trained.params if trained else _untrained(options.seed, config, splits.train.labels.shape[0])
+        images, labels = map(np.asarray, splits.test)
+        explanation = explain(params, images[options.index], int(labels[options.index]), config)
+
+    from jaxmnist.cli.explain_text import text
+    from jaxmnist.files import write_atomically
+    from jaxmnist.plots.explain import picture
+    from jaxmnist.plots.style import png
+
+    title = (
+        f"{splits.name}, test example {options.index} of {examples:,}: a {explanation.label}; "
+        f"{'-'.join(map(str, config.sizes))}, {config.activation}, {config.cost}\n"
+        + (f"trained: {options.run}" if options.run else f"before training (seed {options.seed}): a mess")
+    )
+    write_atomically(folder / "explain.png", png(picture(explanation, config.cost, title)))
+    print(f"{text(explanation, config, title)}\n\nin {folder}: explain.png")
+    return 0
+
+
+def _untrained(seed: int, config: Config, examples: int) -> "Params":
+    """The network that a training run with this seed starts from."""
+    import jax
+
+    from jaxmnist.training import start
+
+    params: Params = start(jax.random.key(seed), config, examples).params
+    return params
+
+
+def _data_of(options: DataOptions, about: dict[str, Any]) -> DataOptions:
+    """The data asked for; auto is what the run was trained on."""
+    trained_on = about.get("dataset", "mnist")
+    if options.dataset != "auto" or trained_on == "mnist":
+        return options
+    return dataclasses.replace(options, dataset=trained_on)

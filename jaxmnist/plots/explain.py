@@ -1,0 +1,142 @@
+"""The picture of one example: what the network made of it, and what would lower its cost."""
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
+
+from jaxmnist.config import Cost
+from jaxmnist.explanation import TERMS, Explanation
+from jaxmnist.plots.style import BLUE, ORANGE
+
+SHOWN = 16
+"""Neurons drawn of each layer at the most."""
+
+
+def picture(explanation: Explanation, cost: Cost, title: str) -> Figure:
+    """Six panels: the digit, the neurons, the ledger; the three levers, the weights' slopes, the pixels' weights.
+
+    Args:
+        explanation: the numbers.
+        cost: which it is.
+        title: which example and which network.
+    """
+    figure = Figure(figsize=(10.5, 7.2))
+    figure.suptitle(title, fontsize=11, y=0.985)
+    panels = figure.subplots(2, 3, width_ratios=(1, 1, 1.1))
+    figure.subplots_adjust(left=0.08, right=0.95, bottom=0.13, top=0.85, wspace=0.32, hspace=0.5)
+    (digit, neurons, ledger), (levers, slopes, pixels) = panels
+    gradient = np.asarray(explanation.back.gradient[0].weights)
+    _draw_pixels(figure, digit, explanation.activations[0], "gray_r", "the digit: 0 paper, 1 ink")
+    _draw_neurons(neurons, explanation)
+    _draw_ledger(ledger, explanation, cost)
+    _draw_levers(levers, explanation)
+    _draw_slopes(slopes, explanation)
+    what = f"the gradient: length of the\n{len(gradient)} slopes of each pixel's weights"
+    _draw_pixels(figure, pixels, np.linalg.norm(gradient, axis=0), "Blues", what)
+    figure.text(
+        0.5,
+        0.02,
+        f"The gradient by hand agrees with jax.grad to {explanation.automatic_digits:.1f} digits, with central "
+        f"differences to {explanation.numerical_digits:.1f}.",
+        ha="center",
+        fontsize=10,
+    )
+    return figure
+
+
+def _draw_pixels(figure: Figure, axes: Axes, picture: Float[np.ndarray, "784"], colours: str, title: str) -> None:
+    drawn = axes.imshow(picture.reshape(28, 28), cmap=colours, vmin=0, interpolation="nearest")
+    axes.set_title(title, fontsize=10)
+    axes.set(xticks=[], yticks=[])
+    figure.colorbar(drawn, ax=axes, shrink=0.85, pad=0.05, format=ScalarFormatter(useMathText=True))
+
+
+def _draw_neurons(axes: Axes, explanation: Explanation) -> None:
+    """Columns of circles, the fuller the more active, and the connections into the right output."""
+    label = explanation.label
+    layers = [a[:SHOWN] for a in explanation.activations[1:]]
+    heights = [np.arange(len(a))[::-1] + (SHOWN - len(a)) / 2 for a in layers]
+    if len(layers) > 1:
+        flows = np.asarray(explanation.params[-1].weights)[label, :SHOWN] * layers[-2]
+        strongest = np.abs(flows).max() or 1
+        for height, flow in zip(heights[-2], flows, strict=True):
+            axes.plot(
+                [len(layers) - 2, len(layers) - 1],
+                [height, heights[-1][label]],
+                color=BLUE if flow > 0 else ORANGE,
+                linewidth=4 * abs(flow) / strongest,
+                alpha=0.8,
+                zorder=1,
+            )
+    for place, (a, height) in enumerate(zip(layers, heights, strict=True)):
+        axes.scatter(
+            np.full(len(a), place),
+            height,
+            s=130,
+            c=np.abs(a),
+            cmap="gray_r",
+            vmin=0,
+            vmax=max(1, np.abs(a).max()),
+            edgecolors="0.3",
+            zorder=2,
+        )
+    for digit, height in enumerate(heights[-1]):
+        weight = "bold" if digit == label else "normal"
+        axes.text(len(layers) - 0.75, height, str(digit), va="center", fontsize=10, fontweight=weight)
+    names = [f"layer {number}\n({a.size})" for number, a in enumerate(explanation.activations[1:], 1)]
+    axes.set_xticks(range(len(layers)), names, fontsize=9)
+    axes.set(yticks=[], xlim=(-0.5, len(layers) - 0.4))
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    lines = f";\nw · x raises (blue) or lowers (orange) {label}" if len(layers) > 1 else ""
+    axes.set_title(f"the neurons, darker if more active{lines}", fontsize=10)
+
+
+def _draw_ledger(axes: Axes, explanation: Explanation, cost: Cost) -> None:
+    """Each output beside what the label wants of it, and the term that it adds to the cost."""
+    digits, outputs = np.arange(10), explanation.activations[-1]
+    axes.barh(digits, outputs, height=0.6, color=BLUE)
+    axes.scatter(digits == explanation.label, digits, marker="|", s=160, color="black", linewidths=2.5, zorder=3)
+    terms = [f"{term:.6f}" for term in explanation.terms]
+    for place, written in enumerate((TERMS[cost], *terms, f"C = {explanation.back.cost:.6f}"), -1):
+        bold = "normal" if 0 <= place < 10 else "bold"
+        axes.text(1.6, place, written, va="center", ha="right", fontsize=9.5, fontweight=bold)
+    axes.set(yticks=digits, ylim=(10.6, -1.6), xlim=(0, 1.6), xticks=[0, 0.5, 1], ylabel="digit")
+    axes.set_xlabel("activation", x=0.31)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines["bottom"].set_bounds(0, 1)
+    axes.spines["left"].set_bounds(-0.5, 9.5)
+    axes.set_title("the ledger: outputs a (bars),\nlabel y (ticks), and their cost", fontsize=10)
+
+
+def _draw_levers(axes: Axes, explanation: Explanation) -> None:
+    levers = explanation.levers
+    names = ("bias", "weights", "activations\nbefore")
+    places = np.arange(3)
+    axes.bar(places - 0.2, [lever.predicted for lever in levers], 0.38, color=BLUE, label="predicted")
+    axes.bar(places + 0.2, [lever.measured for lever in levers], 0.38, color=ORANGE, label="measured")
+    axes.axhline(0, color="0.3", linewidth=0.8)
+    axes.set_xticks(places, names)
+    axes.set(ylabel="change of the cost C")
+    axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
+    axes.margins(y=0.4)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=9)
+    axes.set_title(
+        f"three levers that raise the output for {explanation.label},\neach moved by a length of 0.01", fontsize=10
+    )
+
+
+def _draw_slopes(axes: Axes, explanation: Explanation) -> None:
+    inputs, delta = explanation.activations[-2], float(explanation.levers.bias.slopes[0])
+    ends = np.array([min(0.0, inputs.min()), max(1e-3, inputs.max())])
+    axes.plot(ends, delta * ends, color=BLUE, label=f"δx, δ = {delta:.3g}")
+    axes.scatter(inputs, explanation.measured, color=ORANGE, s=30, zorder=3, label="measured")
+    axes.set(xlabel="input x of the weight", ylabel="slope ∂C/∂w")
+    axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=9)
+    axes.set_title(f"the weights into {explanation.label}:\na slope is δ times the input", fontsize=10)
