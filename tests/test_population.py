@@ -229,8 +229,6 @@ def test_cross_validation_measures_each_fold_with_networks_that_never_saw_it(dig
     assert seen.measured.accuracy[:, -1].mean() > 0.6
     # 1,200 guesses at 10 %, though the same 300 images for each of 4 networks: 0.1 ± 0.017
     assert found.measured.accuracy[..., -1].mean() < 0.19
-    again = cross_validate(jax.random.key(0), members, 3, few, config)
-    assert all(map(np.array_equal, jax.tree.leaves(found), jax.tree.leaves(again)))
 
 
 MANY = """
