@@ -225,7 +225,7 @@ def central_differences(
     cost_of: Callable[[Params], Float[Array, ""]],
     params: Params,
     chosen: Int[Array, "chosen"],
-    step: float | None = None,
+    step: ArrayLike | None = None,
 ) -> Float[Array, "chosen"]:
     """Numerical differentiation: (C(θ + h) − C(θ − h)) / 2h for each of the chosen parameters, two costs a slope.
 
@@ -240,10 +240,11 @@ def central_differences(
         One slope for each chosen parameter.
     """
     flat, as_params = ravel_pytree(params)
-    h = step or float(jnp.finfo(flat.dtype).eps) ** (1 / 3)  # type: ignore[no-untyped-call]
+    balanced = float(jnp.finfo(flat.dtype).eps) ** (1 / 3)  # type: ignore[no-untyped-call]
+    h = jnp.asarray(balanced if step is None else step, flat.dtype)
 
     def slope(place: Int[Array, ""]) -> Float[Array, ""]:
-        changes = jnp.array([h, -h], flat.dtype)
+        changes = jnp.stack([h, -h])
         costs = jax.vmap(lambda change: cost_of(as_params(flat.at[place].add(change))))(changes)
         return (costs[0] - costs[1]) / (2 * h)
 

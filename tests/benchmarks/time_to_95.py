@@ -2,8 +2,8 @@
 
 `python tests/benchmarks/time_to_95.py --data-dir FOLDER` runs `train.py` and three scripts that a user would
 write instead, in turns, and prints the median of each. All train 784-16-16-10 with sigmoids, Nesterov 0.9, batches of
-32 and a rate that falls as half a cosine over 30 epochs, and evaluate after every epoch; scikit-learn, which has no such
-schedule and another cost, keeps a constant rate of its own.
+32 and a rate that falls as half a cosine over 30 epochs, and evaluate after every epoch; scikit-learn, which has no
+such schedule and another cost, keeps a constant rate of its own.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def main():
     parser.add_argument("--accuracy", type=float, default=0.95)
     parser.add_argument("--output", type=Path, default=Path("runs/time_to_95.json"))
     options = parser.parse_args()
-    data = os.path.abspath(options.data_dir)
+    data = Path(options.data_dir).resolve()
     contestants = {"this train.py": None, "scikit-learn": "sklearn", "PyTorch": "torch", "the usual JAX way": "jax"}
     found = {name: [] for name in contestants}
     for number in range(options.rounds):

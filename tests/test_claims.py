@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from jaxmnist.claims import CLAIMS, Finding, put_to_the_test, quartiles, verdict
+from jaxmnist.comparison import METHODS
+
+NEVER = np.inf
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 4, 7, 16, 17])
+def test_quartiles_are_the_values_by_which_so_many_seeds_had_arrived(seeds):
+    values = np.random.default_rng(seeds).permutation(np.arange(float(seeds)))
+    for share, found in zip((0.25, 0.5, 0.75), quartiles(values), strict=True):
+        assert np.mean(values <= found) >= share
+        assert np.mean(values < found) < share
+
+
+def test_seeds_that_never_arrive_count_as_infinite():
+    assert quartiles(np.array([3, NEVER, 1, 2, NEVER, NEVER, NEVER, NEVER])).tolist() == [2, NEVER, NEVER]
+    assert quartiles(np.array([3, NEVER, 1, 2])).tolist() == [1, 2, 3]
+    assert quartiles(np.array([[1, 9], [2, 8], [3, NEVER], [4, 7]])).tolist() == [[1, 7], [2, 8], [3, 9]]
+
+
+@pytest.mark.parametrize(
+    ("wins", "losses"), [(16, 0), (13, 3), (12, 4), (11, 5), (8, 8), (2, 14), (0, 16), (5, 0), (4, 0)]
+)
+def test_the_sign_test_is_scipy_s(wins, losses):
+    slower = np.array([2.0] * wins + [0.5] * losses)
+    found = put_to_the_test(np.ones(wins + losses), slower, 1)
+    expected = binomtest(wins, wins + losses, alternative="greater").pvalue
+    assert found.chance == pytest.approx(expected, rel=1e-12)  # the same sum of binomials in float64
+    assert (found.wins, found.losses) == (wins, losses)
+    opposite = binomtest(losses, wins + losses, alternative="greater").pvalue
+    assert found.outcome == ("yes" if expected <= 0.05 else "no" if opposite <= 0.05 else "unclear")
+
+
+def test_ratios_are_paired_by_seed():
+    faster, slower = np.array([100.0, 200, 400, 800]), np.array([300.0, 400, 400, 8000])
+    found = put_to_the_test(faster, slower, 2)
+    assert found.ratio.tolist() == [1, 2, 3]
+    assert (found.wins, found.losses) == (2, 1)  # the ratio of 2 is neither
+
+
+def test_who_never_arrives_has_lost_and_where_nobody_does_nothing_is_said():
+    found = put_to_the_test(np.array([5, NEVER, NEVER, 5, 5]), np.array([NEVER, 5, NEVER, NEVER, NEVER]), 1)
+    assert (found.wins, found.losses) == (3, 1)
+    assert found.ratio.tolist() == [0, NEVER, NEVER]
+    nobody = put_to_the_test(np.full(4, NEVER), np.full(4, NEVER), 1)
+    assert (nobody.wins, nobody.losses, nobody.outcome) == (0, 0, "unclear")
+    assert np.isnan(nobody.ratio).all()
+
+
+def finding(outcome, decided=16):
+    return Finding(np.ones(3), decided, 0, 0.0, outcome)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        (["yes", "yes"], "supported"),
+        (["yes", "unclear"], "supported in part"),
+        (["yes", "no"], "supported in part"),
+        (["no", "no"], "not supported"),
+        (["unclear"], "not supported"),
+        ([], "not decided"),
+    ],
+)
+def test_the_verdict_goes_over_all_thresholds(outcomes, expected):
+    silent = finding("unclear", decided=0)
+    assert verdict([*map(finding, outcomes), silent]) == expected
+
+
+def test_the_claims_speak_of_the_methods():
+    assert all({claim.faster, claim.slower} <= set(METHODS) for claim in CLAIMS)
+    assert [(claim.faster, claim.slower) for claim in CLAIMS] == [
+        ("sgd", "gd"),
+        ("momentum", "sgd"),
+        ("nesterov", "momentum"),
+    ]
