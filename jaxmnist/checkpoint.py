@@ -159,7 +159,7 @@ def load_network(run: str | Path) -> SavedNetwork:
         )
     tensors, about = read(path)
     config = config_from(about.get("config"), f"{path}: ")
-    template = jax.eval_shape(lambda key: {"params": init(key, config.sizes)}, jax.random.key(0))
+    template = jax.eval_shape(lambda: {"params": init(jax.random.key(0), config.sizes)})
     return SavedNetwork(restore(path, tensors, template)["params"], config, about)
 
 

@@ -1,6 +1,5 @@
 import json
 import shlex
-import sys
 from importlib.resources import files
 from pathlib import Path
 
@@ -72,8 +71,6 @@ def test_the_command_in_a_networks_file_makes_it_again(name, tmp_path, mnist_dir
     assert again.about["command"] == packaged.about["command"]
     summary = json.loads((tmp_path / "again" / "summary.json").read_text())
     same = np.array_equal(again.params[0].weights, packaged.params[0].weights)
-    print(
-        f"{name} again: accuracy {summary['test_accuracy']}, the same bits: {same}, {sys.platform}, jax {summary['jax']}"
-    )
+    print(f"{name} again: accuracy {summary['test_accuracy']}, the same bits: {same}, jax {summary['jax']}")
     # Another JAX or processor adds in another order and ends in another, equally good minimum.
     assert summary["test_accuracy"] == pytest.approx(packaged.about["test_accuracy"], abs=0.006)
