@@ -213,10 +213,11 @@ def pull_levers(
 
     by_bias = _of_length(length, jnp.ones_like(biases[:1]))
     by_weights, by_inputs = _of_length(length, inputs), _of_length(length, weights[neuron])
+    here = jax.nn.one_hot(neuron, biases.size, dtype=biases.dtype)
     gradient = at_rest.gradient[0]
     return Levers(
-        lever(gradient.biases[neuron][None], by_bias, biases.at[neuron].add(by_bias[0]), weights, inputs),
-        lever(gradient.weights[neuron], by_weights, biases, weights.at[neuron].add(by_weights), inputs),
+        lever(gradient.biases[neuron][None], by_bias, biases + here * by_bias, weights, inputs),
+        lever(gradient.weights[neuron], by_weights, biases, weights + jnp.outer(here, by_weights), inputs),
         lever(at_rest.sensitivities[0], by_inputs, biases, weights, inputs + by_inputs),
     )
 
@@ -241,11 +242,12 @@ def central_differences(
     """
     flat, as_params = ravel_pytree(params)
     balanced = float(jnp.finfo(flat.dtype).eps) ** (1 / 3)  # type: ignore[no-untyped-call]
+    places = jnp.arange(flat.size)
     h = jnp.asarray(balanced if step is None else step, flat.dtype)
 
     def slope(place: Int[Array, ""]) -> Float[Array, ""]:
         changes = jnp.stack([h, -h])
-        costs = jax.vmap(lambda change: cost_of(as_params(flat.at[place].add(change))))(changes)
+        costs = jax.vmap(lambda change: cost_of(as_params(flat + change * (places == place))))(changes)
         return (costs[0] - costs[1]) / (2 * h)
 
     return cast(Array, jax.lax.map(slope, chosen))

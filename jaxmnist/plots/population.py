@@ -1,6 +1,6 @@
 """The pictures of many networks: what cross-validation found, and a sweep's grid as a map."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -31,7 +31,7 @@ def cross_validation(
     """
     figure = Figure(figsize=(10, 4.8), layout="constrained")
     figure.suptitle(title)
-    panels = (
+    panels: tuple[tuple[str, Callable[..., Float[np.ndarray, "momenta networks"]]], ...] = (
         ("mean cost per validation example", lambda found: found["cost"]),
         ("validation examples read wrong (%)", lambda found: 100 * (1 - found["accuracy"])),
     )
