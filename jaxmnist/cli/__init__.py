@@ -14,7 +14,7 @@ from typing import Any
 
 import tyro
 
-from jaxmnist.cli import compare, cross_validate, explain, sweep, train
+from jaxmnist.cli import compare, cross_validate, explain, predict, sweep, train
 from jaxmnist.cli.exit_codes import BAD_INPUT, READER_LEFT, STOPPED
 
 HELP = ("-h", "--help")
@@ -22,6 +22,7 @@ HELP = ("-h", "--help")
 COMMANDS: dict[str, ModuleType] = {
     "train": train,
     "explain": explain,
+    "predict": predict,
     "compare": compare,
     "cross-validate": cross_validate,
     "sweep": sweep,

@@ -25,8 +25,13 @@ class Options:
     right output, and the gradient, computed in three ways that must agree; draws it all as explain.png.
     """
 
-    run: Annotated[OptionalPath, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]", help_behavior_hint="")] = None
-    """Folder of a training run, or its weights file (default: a random network, before training: a mess)."""
+    run: Annotated[
+        str | None,
+        tyro.conf.Positional,
+        tyro.conf.DisallowNone,
+        tyro.conf.arg(metavar="[RUN]", help_behavior_hint=""),
+    ] = None
+    """Folder of a training run, its weights file, or source, a network that comes with jaxmnist (default: a random network, before training: a mess)."""  # noqa: E501
     index: int = 0
     """Which example of the test set, from 0."""
     data: Data = dataclasses.field(default_factory=DataOptions)

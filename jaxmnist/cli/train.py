@@ -90,6 +90,7 @@ def run(options: Options) -> int:
             "seed": options.seed,
             "checkpoint_every": every,
             "config": config.to_json(),
+            "command": _command(config, splits.name, options.seed),
         }
         with jax.default_device(device):
             return training_run.train_in(folder, record, splits, config, device, load_seconds)
@@ -118,9 +119,23 @@ def _resume(folder: Path, options: Options) -> int:
                 f"run dir {folder}: was trained on other data than {splits.name} from {splits.origin}, expected that "
                 f"of {record['origin']}; name its folder with --data-dir"
             )
-        record = {**record, "checkpoint_every": options.checkpoint_every, "config": config.to_json()}
+        if config.epochs == saved.config.epochs or config.schedule == "constant":
+            command = _command(config, splits.name, saved.seed)
+        else:  # the rate fell for another end
+            command = f"{record.get('command')}; then with --resume --epochs {config.epochs}"
+        changed = {"checkpoint_every": options.checkpoint_every, "config": config.to_json(), "command": command}
+        record = {**record, **changed}
         with jax.default_device(device):
             return training_run.train_in(folder, record, splits, config, device, load_seconds)
+
+
+def _command(config: Config, dataset: str, seed: int) -> str:
+    """What to type to train the same network again, whatever the defaults will be then."""
+    words = ["python train.py", f"--dataset {dataset}", f"--seed {seed}"]
+    for name, value in config.to_json().items():
+        values = " ".join(map(str, value)) if isinstance(value, list) else value
+        words.append(f"--{name.replace('_', '-')} {values}")
+    return " ".join(words)
 
 
 def _record(folder: Path) -> dict[str, Any]:
