@@ -213,10 +213,11 @@ def pull_levers(
 
     by_bias = _of_length(length, jnp.ones_like(biases[:1]))
     by_weights, by_inputs = _of_length(length, inputs), _of_length(length, weights[neuron])
+    here = jax.nn.one_hot(neuron, biases.size, dtype=biases.dtype)
     gradient = at_rest.gradient[0]
     return Levers(
-        lever(gradient.biases[neuron][None], by_bias, biases.at[neuron].add(by_bias[0]), weights, inputs),
-        lever(gradient.weights[neuron], by_weights, biases, weights.at[neuron].add(by_weights), inputs),
+        lever(gradient.biases[neuron][None], by_bias, biases + here * by_bias, weights, inputs),
+        lever(gradient.weights[neuron], by_weights, biases, weights + jnp.outer(here, by_weights), inputs),
         lever(at_rest.sensitivities[0], by_inputs, biases, weights, inputs + by_inputs),
     )
 
@@ -225,7 +226,7 @@ def central_differences(
     cost_of: Callable[[Params], Float[Array, ""]],
     params: Params,
     chosen: Int[Array, "chosen"],
-    step: float | None = None,
+    step: ArrayLike | None = None,
 ) -> Float[Array, "chosen"]:
     """Numerical differentiation: (C(θ + h) − C(θ − h)) / 2h for each of the chosen parameters, two costs a slope.
 
@@ -240,11 +241,13 @@ def central_differences(
         One slope for each chosen parameter.
     """
     flat, as_params = ravel_pytree(params)
-    h = step or float(jnp.finfo(flat.dtype).eps) ** (1 / 3)  # type: ignore[no-untyped-call]
+    balanced = float(jnp.finfo(flat.dtype).eps) ** (1 / 3)  # type: ignore[no-untyped-call]
+    places = jnp.arange(flat.size)
+    h = jnp.asarray(balanced if step is None else step, flat.dtype)
 
     def slope(place: Int[Array, ""]) -> Float[Array, ""]:
-        changes = jnp.array([h, -h], flat.dtype)
-        costs = jax.vmap(lambda change: cost_of(as_params(flat.at[place].add(change))))(changes)
+        changes = jnp.stack([h, -h])
+        costs = jax.vmap(lambda change: cost_of(as_params(flat + change * (places == place))))(changes)
         return (costs[0] - costs[1]) / (2 * h)
 
     return cast(Array, jax.lax.map(slope, chosen))

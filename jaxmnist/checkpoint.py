@@ -27,6 +27,9 @@ ENTRY = "jaxmnist"
 MOST_BYTES = 1 << 30
 """Size above which a file is refused unread: a network of 784-4096-4096-10 with its velocity has a tenth of it."""
 
+PRETRAINED = Path(__file__).parent / "pretrained"
+"""Networks that come with this package, each a file named as the network; its `about` has the command that made it."""
+
 Tree = TypeVar("Tree")
 _HEADER = "header"
 _UNKNOWN = "0" * 64
@@ -134,20 +137,29 @@ def save_network(path: Path, params: Params, config: Config, about: Mapping[str,
     save(path, {"params": params}, {**about, "config": config.to_json()})
 
 
-def load_network(run: Path) -> SavedNetwork:
-    """Read the network of a run, from its folder or its weights file.
+def load_network(run: str | Path) -> SavedNetwork:
+    """Read the network of a run.
+
+    Args:
+        run: the run's folder, or its weights file; or, as a string, the name of a network that comes with this
+            package, such as "source". (A folder of that name is "./source", or a `Path`.)
 
     Raises:
         ValueError: when there is no such file, or it is not what `save_network` wrote.
         OSError: when it can't be read.
     """
-    path = run / "weights.safetensors" if run.is_dir() else run
+    packaged = {path.stem: path for path in sorted(PRETRAINED.glob("*.safetensors"))}
+    place = packaged.get(run, Path(run)) if isinstance(run, str) else run
+    path = place / "weights.safetensors" if place.is_dir() else place
     if not path.exists():
-        found = f"no {path.name} in it" if run.is_dir() else "no such folder or file"
-        raise ValueError(f"run {run}: {found}, expected the folder of a run that jaxmnist train finished")
+        found = f"no {path.name} in it" if place.is_dir() else "no such folder or file"
+        raise ValueError(
+            f"run {run}: {found}, expected the folder of a run that jaxmnist train finished, or one of the networks "
+            f"that come with jaxmnist: {', '.join(packaged)}"
+        )
     tensors, about = read(path)
     config = config_from(about.get("config"), f"{path}: ")
-    template = jax.eval_shape(lambda key: {"params": init(key, config.sizes)}, jax.random.key(0))
+    template = jax.eval_shape(lambda: {"params": init(jax.random.key(0), config.sizes)})
     return SavedNetwork(restore(path, tensors, template)["params"], config, about)
 
 

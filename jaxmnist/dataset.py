@@ -4,7 +4,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, UInt8, UInt32
+from jaxtyping import Array, Float, Int, Key, UInt8, UInt32
+
+TURN, STRETCH, SHIFT = 0.12, 0.1, 1.0
+"""How far `jitter` goes: radians, natural logarithm of the factor, pixels."""
 
 
 class Dataset(NamedTuple):
@@ -80,3 +83,50 @@ def minibatches(key: Key[Array, ""], dataset: Dataset, batch_size: int) -> Datas
 def take(dataset: Dataset, places: UInt32[Array, "*n"]) -> Dataset:
     """The examples at these places."""
     return Dataset(dataset.images[places], dataset.labels[places])
+
+
+def jitter(key: Key[Array, ""], dataset: Dataset) -> Dataset:
+    """The same digits, each turned, stretched and shifted a little at random, as if written once more.
+
+    Every pixel is the one nearest to the place that it comes from; beyond the edge there is paper. (To interpolate
+    would blur the ink, as no digit is that the network will have to read.)
+
+    Args:
+        key: decides every image's turn, stretch across and along, and shift: uniform up to TURN, STRETCH and SHIFT
+            either way.
+        dataset: n examples.
+    """
+    moves = jax.random.uniform(key, (dataset.labels.shape[0], 5), minval=-1, maxval=1)
+
+    def one(example: tuple[UInt8[Array, "784"], Float[Array, "5"]]) -> UInt8[Array, "784"]:
+        image, (turn, across, along, right, down) = example
+        cos, sin = jnp.cos(TURN * turn), jnp.sin(TURN * turn)
+        place = jnp.arange(28) - 13.5
+        column = (cos * place - sin * place[:, None]) * jnp.exp(STRETCH * across) + SHIFT * right + 15
+        row = (sin * place + cos * place[:, None]) * jnp.exp(STRETCH * along) + SHIFT * down + 15
+        edged = jnp.pad(image.reshape(28, 28), 1).ravel()
+        at = 30 * jnp.clip(row, 0, 29).astype(jnp.int32) + jnp.clip(column, 0, 29).astype(jnp.int32)
+        return edged[at].ravel()
+
+    return dataset._replace(images=jax.lax.map(one, (dataset.images, moves), batch_size=1_000))
+
+
+def stratified_folds(key: Key[Array, ""], labels: UInt8[Array, "n"], folds: int) -> Int[Array, "folds size"]:
+    """Which examples are in which fold, at random, with an equal share of every class in each.
+
+    The examples, shuffled, are sorted by class and dealt out like cards. So each class's counts in two folds differ by
+    one at the most, just as in scikit-learn's `StratifiedKFold`. Unlike there, the fewer than `folds` examples at the
+    end that would make some folds larger are left out: folds of one size make one compilation serve them all.
+
+    Args:
+        key: decides who is in which fold.
+        labels: n digits.
+        folds: k, at most n.
+
+    Returns:
+        Indices, shape (k, n // k); no example is in two folds.
+    """
+    order = permutation(key, labels.shape[0])
+    by_class = order[jnp.argsort(labels[order], stable=True)]
+    size = labels.shape[0] // folds
+    return by_class[: folds * size].reshape(size, folds).T

@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
 from jaxmnist.config import Config, validate
 from jaxmnist.cost import mean_cost
-from jaxmnist.dataset import Dataset, minibatch_order, one_hot, scale, take
+from jaxmnist.dataset import Dataset, jitter, minibatch_order, one_hot, scale, take
 from jaxmnist.metrics import Metrics, evaluate
 from jaxmnist.network import Params, init
 from jaxmnist.optimizers import LearningRate, Optimizer, apply_updates, cosine, momentum, nesterov, sgd
@@ -142,7 +142,7 @@ def train_epoch(
     examples = train_set.labels.shape[0]
     chosen = optimizer or make_optimizer(config, examples)
     next_key, shuffle_key = jax.random.split(state.key)
-    order = minibatch_order(shuffle_key, examples, config.examples_per_step(examples))
+    train_set, order = _plan(shuffle_key, train_set, config)
 
     def step(state: TrainState, batch: Dataset) -> tuple[TrainState, Float[Array, ""]]:
         return train_step(state, batch, config, chosen)
@@ -154,6 +154,15 @@ def train_epoch(
 
     state, costs = jax.lax.scan(several_steps, state, order.reshape(-1, _steps_at_once(*order.shape), order.shape[1]))
     return state._replace(key=next_key, epoch=state.epoch + 1), costs.reshape(-1)
+
+
+def _plan(key: Key[Array, ""], train_set: Dataset, config: Config) -> tuple[Dataset, UInt32[Array, "steps batch"]]:
+    """What an epoch learns from, jittered if the recipe says so, and which examples make each of its minibatches."""
+    if config.augmentation == "jitter":
+        key, jitter_key = jax.random.split(key)
+        train_set = jitter(jitter_key, train_set)
+    examples = train_set.labels.shape[0]
+    return train_set, minibatch_order(key, examples, config.examples_per_step(examples))
 
 
 def _steps_at_once(steps: int, batch_size: int) -> int:
@@ -180,7 +189,7 @@ def last_good_step(
     examples = train_set.labels.shape[0]
     chosen = optimizer or make_optimizer(config, examples)
     _next_key, shuffle_key = jax.random.split(state.key)
-    order = minibatch_order(shuffle_key, examples, config.examples_per_step(examples))
+    train_set, order = _plan(shuffle_key, train_set, config)
 
     def going_well(carry: tuple[TrainState, Int[Array, ""], Bool[Array, ""]]) -> Bool[Array, ""]:
         _state, index, good = carry

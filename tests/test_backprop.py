@@ -63,7 +63,11 @@ def test_names_are_those_of_the_config():
     assert set(COST_SLOPES) == set(OUTPUT_DELTAS) == set(Cost.__args__)
 
 
-@pytest.mark.parametrize(("activation", "cost"), KINDS)
+@pytest.mark.parametrize(
+    ("activation", "cost"),
+    # each activation once and each cost twice at once, the rest with the slow ones
+    [pytest.param(*kind, marks=[] if place in (0, 3, 5, 6) else pytest.mark.slow) for place, kind in enumerate(KINDS)],
+)
 def test_by_hand_it_is_jax_grad_and_the_central_difference(activation, cost):
     generator = np.random.default_rng(KINDS.index((activation, cost)))
     sizes = random_sizes(generator, widest=30)

@@ -1,54 +1,29 @@
 import csv
 import json
-import os
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
+import command_line
 import numpy as np
 import pytest
+from command_line import refusal
 from PIL import Image
 
 from jaxmnist.checkpoint import load_network
+from jaxmnist.config import RECIPES
 from jaxmnist.network import count_parameters
 
 ROOT = Path(__file__).parent.parent
 PICTURES = ("curves.png", "weights.png", "confusion.png", "mistakes.png")
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory):
-    """A cache without data that the tests share, as a user's runs share theirs: each compiles what is new to it."""
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
-def run(tmp_path, cache):
-    """Runs a program of ours in an empty folder with no network."""
-
-    def run(*arguments, program=(str(ROOT / "train.py"),), **environment):
-        environment = {
-            **os.environ,
-            "XDG_CACHE_HOME": str(cache),
-            "http_proxy": "http://127.0.0.1:9",  # nobody listens there: offline, wherever the test runs
-            "https_proxy": "http://127.0.0.1:9",
-            **environment,
-        }
-        command = [sys.executable, *program, *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120)
-
-    return run
-
-
-def refusal(result):
-    """The one line on stderr of a run that ended with exit code 2."""
-    assert result.returncode == 2, result.stderr
-    assert "Traceback" not in result.stderr
-    lines = result.stderr.strip().splitlines()
-    assert len(lines) == 1, result.stderr
-    assert lines[0].startswith("error: ")
-    return lines[0]
+def run(tmp_path):
+    """Runs a program of ours, train.py if no other is named, in an empty folder."""
+    return partial(command_line.run, tmp_path, program=[ROOT / "train.py"])
 
 
 def test_help_teaches(run):
@@ -57,6 +32,7 @@ def test_help_teaches(run):
     for option in (
         *("--dataset", "--data-dir", "--seed", "--run-dir", "--platform", "--sizes", "--activation", "--cost"),
         *("--optimizer", "--learning-rate", "--momentum", "--schedule", "--batch-size", "--epochs"),
+        *("--recipe", "--augmentation"),
     ):
         assert option in result.stdout
     assert "η" in result.stdout
@@ -106,6 +82,23 @@ def test_a_run_on_the_embedded_digits(run, tmp_path):
 
 def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
+
+
+def test_a_recipe_sets_what_the_options_leave_open(run, tmp_path):
+    result = run(
+        "--dataset", "digits", "--recipe", "best", "--epochs", 2, "--batch-size", 20, "--run-dir", tmp_path / "b"
+    )
+    assert result.returncode == 0, result.stderr
+    found = json.loads((tmp_path / "b" / "config.json").read_text())["config"]
+    assert found == RECIPES["best"].to_json() | {"epochs": 2, "batch_size": 20}
+    assert "bogus" in refusal(run("--recipe", "bogus"))
+
+
+def test_help_shows_what_a_recipe_sets(run):
+    words = " ".join(run("--recipe", "best", "--help").stdout.replace("│", " ").split())
+    assert "(default: silu)" in words
+    assert "(default: jitter)" in words
+    assert "(default: sigmoid)" in " ".join(run("--help").stdout.replace("│", " ").split())
 
 
 def test_the_same_seed_gives_the_same_bytes_and_no_run_is_overwritten(run, tmp_path):

@@ -2,11 +2,19 @@ import dataclasses
 
 import pytest
 
-from jaxmnist.config import Config, validate
+from jaxmnist.config import RECIPES, SIZES, Config, validate
 
 
 def test_the_defaults_keep_the_rules():
     validate(Config(), 60_000)
+
+
+def test_recipes_keep_the_rules_and_train_the_same_network():
+    for recipe in RECIPES.values():
+        validate(recipe, 60_000)
+        assert recipe.sizes == SIZES
+    assert RECIPES["source"] == Config()
+    assert (Config.activation, Config.cost, Config.augmentation) == ("sigmoid", "squared_error", "none")
 
 
 @pytest.mark.parametrize(
@@ -24,6 +32,7 @@ def test_the_defaults_keep_the_rules():
         ({"cost": "hinge"}, "'hinge'"),
         ({"optimizer": "adam"}, "'adam'"),
         ({"schedule": "linear"}, "'linear'"),
+        ({"augmentation": "mirror"}, "'mirror'"),
         ({"learning_rate": 0.0}, "0.0"),
         ({"learning_rate": -1}, "-1"),
         ({"learning_rate": float("nan")}, "nan"),

@@ -3,7 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmnist.dataset import Dataset, minibatches, one_hot, permutation, scale
+from jaxmnist import dataset as module
+from jaxmnist.dataset import Dataset, jitter, minibatches, one_hot, permutation, scale
 
 
 def numbered(examples):
@@ -66,3 +67,52 @@ def test_scale_maps_bytes_to_0_1():
 
 def test_one_hot():
     np.testing.assert_array_equal(one_hot(jnp.array([3, 0], jnp.uint8)), np.eye(10)[[3, 0]])
+
+
+def test_jitter_without_moves_changes_nothing(monkeypatch):
+    for name in ("TURN", "STRETCH", "SHIFT"):
+        monkeypatch.setattr(module, name, 0.0)
+    dataset = Dataset(jnp.asarray(np.random.default_rng(0).integers(0, 256, (50, 784)), jnp.uint8), jnp.arange(50))
+    np.testing.assert_array_equal(jitter(jax.random.key(0), dataset).images, dataset.images)
+
+
+def test_jitter_moves_each_image_by_its_key_within_the_bounds(monkeypatch):
+    monkeypatch.setattr(module, "TURN", 0.0)
+    monkeypatch.setattr(module, "STRETCH", 0.0)
+    spot = np.zeros((2_000, 28, 28), np.uint8)
+    spot[:, 10, 17] = 200
+    dataset = Dataset(jnp.asarray(spot.reshape(-1, 784)), jnp.arange(2_000) % 10)
+    moved, again, other = (jitter(jax.random.key(seed), dataset) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(moved.images, again.images)
+    assert not np.array_equal(moved.images, other.images)
+    np.testing.assert_array_equal(moved.labels, dataset.labels)
+    _, rows, columns = np.nonzero(np.asarray(moved.images).reshape(-1, 28, 28))
+    assert len(rows) == 2_000
+    # a shift, uniform up to 1 pixel, is rounded: a quarter of the images go each way, give or take 5 × 0.97 %
+    for places, middle in ((rows, 10), (columns, 17)):
+        _, counts = np.unique(places - middle, return_counts=True)
+        np.testing.assert_allclose(counts / 2_000, [0.25, 0.5, 0.25], atol=0.06)
+
+
+def test_jitter_turns_and_stretches_about_the_middle(monkeypatch):
+    bar = np.zeros((28, 28), np.uint8)
+    bar[4:24, 13:15] = 255
+    dataset = Dataset(jnp.tile(jnp.asarray(bar.ravel()), (500, 1)), jnp.zeros(500, jnp.uint8))
+    monkeypatch.setattr(module, "SHIFT", 0.0)
+    images = np.asarray(jitter(jax.random.key(0), dataset).images, float).reshape(-1, 28, 28)
+    row, column = np.mgrid[:28, :28] - 13.5
+    ink = images.sum(axis=(1, 2))
+    for place in (row, column):
+        assert np.abs((images * place).sum(axis=(1, 2)) / ink).max() < 0.5  # the middle stays
+    lean = (images * row * column).sum(axis=(1, 2)) / (images * row**2).sum(axis=(1, 2))
+    # the tangent of the turn: uniform up to 0.12, of mean 0 and deviation 0.12/√3, give or take rounding to pixels
+    assert abs(lean.mean()) < 0.02
+    assert np.std(lean) == pytest.approx(module.TURN / 3**0.5, rel=0.25)
+    height = np.sqrt((images * row**2).sum(axis=(1, 2)) / ink)
+    # uniform too, but a height is rounded to one of 18, 20 and 22 pixels
+    assert np.std(np.log(height)) == pytest.approx(module.STRETCH / 3**0.5, rel=0.5)
+
+
+def test_jitter_works_without_pixels_at_the_edge():
+    full = Dataset(jnp.full((20, 784), 255, jnp.uint8), jnp.zeros(20, jnp.uint8))
+    assert np.asarray(jitter(jax.random.key(0), full).images).reshape(20, 28, 28)[:, 4:-4, 4:-4].min() == 255

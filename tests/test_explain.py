@@ -1,9 +1,8 @@
 import io
-import os
-import subprocess
-import sys
 import time
+from functools import partial
 
+import command_line
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,13 +22,7 @@ from jaxmnist.plots.style import png
 @pytest.fixture
 def run(tmp_path):
     """Runs the command in an empty folder, offline."""
-
-    def run(*arguments, **environment):
-        environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), **environment}
-        command = [sys.executable, "-m", "jaxmnist", "explain", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120)
-
-    return run
+    return partial(command_line.run, tmp_path, "explain")
 
 
 def saved(path, config, params=None, **about):

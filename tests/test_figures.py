@@ -1,6 +1,7 @@
 """The figures that the project promises for MNIST, measured; slow, and only where MNIST is."""
 
 import dataclasses
+import json
 import resource
 import statistics
 import subprocess
@@ -13,8 +14,9 @@ import numpy as np
 import numpy_epoch
 import pytest
 
-from jaxmnist.config import Config
+from jaxmnist.config import RECIPES, Config
 from jaxmnist.dataset import minibatches, scale
+from jaxmnist.population import grid, train_population
 from jaxmnist.sources import load
 from jaxmnist.training import start, train, train_epoch
 
@@ -90,3 +92,34 @@ def test_an_epoch_takes_at_most_half_of_numpy_s_time(mnist):
     ratio = statistics.median(ours) / statistics.median(theirs)
     print(f"an epoch: {statistics.median(ours):.3f} s, NumPy {statistics.median(theirs):.3f} s, ratio {ratio:.2f}")
     assert ratio <= 0.5
+
+
+def test_the_best_recipe_over_ten_seeds(mnist):
+    recipe = RECIPES["best"]
+    members = grid([(recipe.momentum, recipe.learning_rate)], range(10))
+    found = train_population(members, jax.random.key(10), mnist.train, mnist.test, recipe).measured.accuracy[:, -1]
+    mean, deviation = found.mean(), found.std(ddof=1)
+    print(f"test accuracy over seeds 0 to 9: {mean:.4f} ± {deviation:.4f}, {found.min():.4f} to {found.max():.4f}")
+    assert mean + 2 * deviation / 10**0.5 >= 0.974  # within twice the standard error, as above
+    assert found.min() >= 0.97
+
+
+def test_the_best_recipe_takes_less_than_three_minutes(mnist_dir, tmp_path):
+    begin = time.monotonic()
+    command = [
+        sys.executable,
+        ROOT / "train.py",
+        "--recipe",
+        "best",
+        "--data-dir",
+        mnist_dir,
+        "--run-dir",
+        tmp_path / "r",
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    spent = time.monotonic() - begin
+    summary = json.loads((tmp_path / "r" / "summary.json").read_text())
+    print(f"--recipe best: {summary['test_accuracy']:.4f} in {spent:.1f} s")
+    assert summary["parameters"] == 13_002
+    assert summary["test_accuracy"] >= 0.97
+    assert spent <= 180

@@ -19,9 +19,9 @@ from sklearn.datasets import load_digits
 from jaxmnist import checkpoint
 from jaxmnist.cli.training_run import CHECKPOINT
 from jaxmnist.config import Config
-from jaxmnist.dataset import Dataset
+from jaxmnist.dataset import Dataset, minibatches
 from jaxmnist.files import previous
-from jaxmnist.training import last_good_step, make_optimizer, minibatches, start, train_step
+from jaxmnist.training import last_good_step, make_optimizer, start, train_step
 
 TRAIN = Path(__file__).parent.parent / "train.py"
 SMALL = ("--sizes", "784", "4", "10", "--batch-size", "10", "--learning-rate", "0.1", "--checkpoint-every", "1")
@@ -56,10 +56,10 @@ def compiled(tmp_path_factory):
 def begin(small_dir, compiled):
     """Starts a training."""
 
-    def begin(*arguments, **more):
+    def begin(*arguments):
         command = [sys.executable, "-u", TRAIN, *arguments, "--data-dir", small_dir]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(list(map(str, command)), env={**os.environ, **compiled}, **pipes, **more)
+        return subprocess.Popen(list(map(str, command)), env={**os.environ, **compiled}, **pipes)
 
     return begin
 
@@ -68,8 +68,8 @@ def begin(small_dir, compiled):
 def run(begin):
     """Runs a training to its end: exit code, stdout, stderr."""
 
-    def run(*arguments, **more):
-        with begin(*arguments, **more) as process:
+    def run(*arguments):
+        with begin(*arguments) as process:
             out, err = process.communicate(timeout=120)
         assert "Traceback" not in err, err
         return process.returncode, out, err
@@ -277,17 +277,16 @@ def test_a_second_sigint_stops_at_once(begin, tmp_path):
     assert process.returncode == 130
 
 
-def test_a_full_disk_is_an_error_and_the_checkpoint_before_it_loads(run, tmp_path):
+def test_a_full_disk_is_an_error_and_the_checkpoint_before_it_loads(run, begin, tmp_path):
     """The limit on a file's size is the kernel's own; the file that breaks it is a checkpoint."""
     folder = tmp_path / "r"
     assert run(*SMALL, "--schedule", "constant", "--epochs", "3", "--run-dir", folder)[0] == 0
     size = (folder / CHECKPOINT).stat().st_size
 
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size - 1_000, size - 1_000))
-
-    code, _out, err = run("--resume", folder, "--epochs", "9", preexec_fn=limit)
-    assert code == 2, err
+    with begin("--resume", folder, "--epochs", "9") as process:
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size - 1_000, size - 1_000))  # long before it saves
+        _out, err = process.communicate()
+    assert process.returncode == 2, err
     assert f"{CHECKPOINT}: can't be written (File too large); what stood there stays" in err
     assert checkpoint.read(folder / CHECKPOINT)[1]["epoch"] == 3
     assert not [path for path in folder.iterdir() if path.name.endswith(".part")]

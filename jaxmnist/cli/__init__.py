@@ -14,10 +14,19 @@ from typing import Any
 
 import tyro
 
-from jaxmnist.cli import compare, explain, train
+from jaxmnist.cli import compare, cross_validate, explain, predict, sweep, train
 from jaxmnist.cli.exit_codes import BAD_INPUT, READER_LEFT, STOPPED
 
-COMMANDS: dict[str, ModuleType] = {"train": train, "explain": explain, "compare": compare}
+HELP = ("-h", "--help")
+
+COMMANDS: dict[str, ModuleType] = {
+    "train": train,
+    "explain": explain,
+    "predict": predict,
+    "compare": compare,
+    "cross-validate": cross_validate,
+    "sweep": sweep,
+}
 
 
 def main(arguments: Sequence[str] | None = None, command: str | None = None) -> int:
@@ -51,13 +60,13 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
 
 def _run(command: str, words: Sequence[str], program: str) -> int:
     module = COMMANDS[command]
-    with _one_line():
-        options = tyro.cli(module.Options, args=words, prog=program)
+    known = {}
     if hasattr(module, "defaults"):
-        default = module.defaults(options)
-        if default != options:
-            with _one_line():
-                options = tyro.cli(module.Options, args=words, prog=program, default=default)
+        with _one_line():  # without --help, which is to show what the defaults become
+            given = [word for word in words if word not in HELP]
+            known["default"] = module.defaults(tyro.cli(module.Options, args=given, prog=program))
+    with _one_line():
+        options = tyro.cli(module.Options, args=words, prog=program, **known)
     code: int = module.run(options)
     return code
 

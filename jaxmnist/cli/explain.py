@@ -1,8 +1,8 @@
 """The explain command: one example through the network and back, every number of it open."""
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
-from threading import Thread
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
@@ -12,6 +12,8 @@ from jaxmnist.cli.inputs import Data, DataOptions, OptionalPath, check_seed, loa
 from jaxmnist.config import Config
 
 if TYPE_CHECKING:
+    import jax
+
     from jaxmnist.network import Params
 
 
@@ -23,8 +25,13 @@ class Options:
     right output, and the gradient, computed in three ways that must agree; draws it all as explain.png.
     """
 
-    run: Annotated[OptionalPath, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]", help_behavior_hint="")] = None
-    """Folder of a training run, or its weights file (default: a random network, before training: a mess)."""
+    run: Annotated[
+        str | None,
+        tyro.conf.Positional,
+        tyro.conf.DisallowNone,
+        tyro.conf.arg(metavar="[RUN]", help_behavior_hint=""),
+    ] = None
+    """Folder of a training run, its weights file, or source, a network that comes with jaxmnist (default: a random network, before training: a mess)."""  # noqa: E501
     index: int = 0
     """Which example of the test set, from 0."""
     data: Data = dataclasses.field(default_factory=DataOptions)
@@ -53,21 +60,21 @@ def run(options: Options) -> int:
     from jaxmnist.checkpoint import load_network
     from jaxmnist.explanation import explain
 
-    with jax.default_device(device):
-        trained = load_network(options.run) if options.run else None
+    trained = load_network(options.run) if options.run else None
+    config = trained.config if trained else Config()
+    with jax.default_device(device), ThreadPoolExecutor() as beside:
+        # A second each: the compiler and the import of matplotlib work while the data is read and the rest compiles.
+        params = beside.submit(lambda: trained.params if trained else _untrained(options.seed, config, device))
+        beside.submit(import_module, "jaxmnist.plots.explain")
         splits = load_data(_data_of(options.data, trained.about if trained else {}))
-        examples = splits.test.labels.shape[0]
-        if not 0 <= options.index < examples:
+        images, labels = map(np.asarray, splits.test)
+        if not 0 <= options.index < len(labels):
             raise ValueError(
-                f"index {options.index}: expected 0 to {examples - 1}, as the test set of {splits.name} has "
-                f"{examples:,} examples; try --index {Options.index}"
+                f"index {options.index}: expected 0 to {len(labels) - 1}, as the test set of {splits.name} has "
+                f"{len(labels):,} examples; try --index {Options.index}"
             )
         folder = run_folder.create(options.run_dir, "explain")
-        Thread(target=import_module, args=("jaxmnist.plots.explain",)).start()  # half a second beside the compiler's
-        config = trained.config if trained else Config()
-        params = trained.params if trained else _untrained(options.seed, config, splits.train.labels.shape[0])
-        images, labels = map(np.asarray, splits.test)
-        explanation = explain(params, images[options.index], int(labels[options.index]), config)
+        explanation = explain(params.result(), images[options.index], int(labels[options.index]), config)
 
     from jaxmnist.cli.explain_text import text
     from jaxmnist.files import write_atomically
@@ -75,7 +82,7 @@ def run(options: Options) -> int:
     from jaxmnist.plots.style import png
 
     title = (
-        f"{splits.name}, test example {options.index} of {examples:,}: a {explanation.label}; "
+        f"{splits.name}, test example {options.index} of {len(labels):,}: a {explanation.label}; "
         f"{'-'.join(map(str, config.sizes))}, {config.activation}, {config.cost}\n"
         + (f"trained: {options.run}" if options.run else f"before training (seed {options.seed}): a mess")
     )
@@ -84,13 +91,14 @@ def run(options: Options) -> int:
     return 0
 
 
-def _untrained(seed: int, config: Config, examples: int) -> "Params":
-    """The network that a training run with this seed starts from."""
+def _untrained(seed: int, config: Config, device: "jax.Device") -> "Params":
+    """The network that a training run with this seed starts from, whatever the number of examples."""
     import jax
 
     from jaxmnist.training import start
 
-    params: Params = start(jax.random.key(seed), config, examples).params
+    with jax.default_device(device):
+        params: Params = start(jax.random.key(seed), config, examples=60_000).params
     return params
 
 

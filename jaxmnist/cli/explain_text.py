@@ -1,16 +1,14 @@
 """What the explain command says: numbers in, lines of text out, in at most 100 columns and without colours."""
 
-from collections.abc import Sequence
-from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from jaxmnist.cli.characters import beside, shade, shaded
 from jaxmnist.config import Config
 from jaxmnist.explanation import TERMS, Explanation
 
-SHADES = " ░▒▓█"
 SHOWN = 16
 """How many neurons of a wide layer are shown."""
 
@@ -36,12 +34,6 @@ def text(explanation: Explanation, config: Config, title: str) -> str:
     return "\n\n".join("\n".join(lines) for lines in parts)
 
 
-def shaded(picture: Float[np.ndarray, "784"]) -> list[str]:
-    """A 28×28 picture as 14 lines of 28 characters, the fuller the larger the number; two rows make one line."""
-    rows = picture.reshape(14, 2, 28).mean(axis=1)
-    return [_shade(row, rows.max()) for row in rows]
-
-
 def _digit_and_ledger(explanation: Explanation, config: Config) -> list[str]:
     a, label, terms = explanation.activations[-1], explanation.label, explanation.terms
     y, read = np.eye(10)[label], int(a.argmax())
@@ -52,7 +44,7 @@ def _digit_and_ledger(explanation: Explanation, config: Config) -> list[str]:
     ]
     return [
         "1 · THE DIGIT AND ITS COST: the label y wants a 1 from the right output and 0 from the others",
-        *_beside(
+        *beside(
             shaded(explanation.activations[0]),
             [
                 f"digit   output a   label y    {TERMS[config.cost]}",
@@ -71,7 +63,7 @@ def _activations(explanation: Explanation, config: Config) -> list[str]:
     for layer, a in enumerate(explanation.activations[1:], 1):
         function = config.activation if layer < outputs else _OUTPUT_FUNCTION[config.cost]
         more = f", the first {SHOWN} shown" if a.size > SHOWN else ""
-        shades = _shade(np.abs(a[:SHOWN]), max(1, np.abs(a).max()))
+        shades = shade(np.abs(a[:SHOWN]), max(1, np.abs(a).max()))
         lines += [
             f"  a{_raised(layer)}: {a.size} neurons, {function}{more}",
             "   " + "".join(f"{shade * 4:>6}" for shade in shades).rstrip(),
@@ -120,7 +112,7 @@ def _gradient(explanation: Explanation) -> list[str]:
     ]
     return [
         "4 · THE GRADIENT, back from the outputs to the pixels; x are the activations before a layer",
-        *_beside(
+        *beside(
             shaded(np.linalg.norm(back.gradient[0].weights, axis=0)),
             [
                 "layer   δ = ∂C/∂z = ∂C/∂b   ∂C/∂W = δxᵀ   ∂C/∂x = Wᵀδ",
@@ -149,11 +141,6 @@ def _agreement(explanation: Explanation) -> list[str]:
     ]
 
 
-def _shade(values: Float[np.ndarray, "n"], most: float) -> str:
-    """A character for each number from 0 to the most."""
-    return "".join(SHADES[int(np.ceil(value / (most or 1) * (len(SHADES) - 1)))] for value in values)
-
-
 def _length(vector: Any) -> str:
     return f"{np.linalg.norm(vector):.2e}"
 
@@ -165,8 +152,3 @@ def _columns(values: Float[np.ndarray, "n"]) -> str:
 def _raised(number: int) -> str:
     """A number as a superscript."""
     return str(number).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-
-
-def _beside(left: Sequence[str], right: Sequence[str]) -> list[str]:
-    """Two columns, the left one 28 wide."""
-    return [f"{one:<28}   {other}".rstrip() for one, other in zip_longest(left, right, fillvalue="")]

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 OptionalPath = Annotated[Path | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint="")]
 """A path that may be left out; its help says what happens then."""
 
+Run = Annotated[str, tyro.conf.arg(metavar="RUN")]
+"""Whose network: a run's folder, its weights file, or the name of a network that comes with this package."""
+
 
 @dataclasses.dataclass(frozen=True)
 class DataOptions:

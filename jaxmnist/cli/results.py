@@ -54,7 +54,9 @@ def write(
             file=sys.stderr,
         )
         return
-    save_network(folder / "weights.safetensors", params, config, {"dataset": splits.name, "seed": record["seed"]})
+    about = {name: record.get(name) for name in ("dataset", "seed", "command")}
+    about |= {name: summary[name] for name in ("test_accuracy", "test_examples")}
+    save_network(folder / "weights.safetensors", params, config, about)
     begin = time.perf_counter()
     _draw(folder, splits, config, history, start_weights, params)
     drawing = time.perf_counter() - begin

@@ -66,6 +66,14 @@ def create(run_dir: Path | None, label: str) -> Path:
 
 
 @contextmanager
+def created(run_dir: Path | None, label: str) -> Iterator[Path]:
+    """Make the folder of a new run, as `create`, and hold it against other writers, as `held`."""
+    folder = create(run_dir, label)
+    with held(folder):
+        yield folder
+
+
+@contextmanager
 def held(folder: Path) -> Iterator[None]:
     """Hold a folder against other writers; the system lets go of it when this process ends, however it ends.
 
@@ -83,6 +91,11 @@ def held(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def listed(folder: Path) -> str:
+    """What is in a run's folder, in words."""
+    return ", ".join(sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")))
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ import tyro
 from jaxmnist.cli import run_folder
 from jaxmnist.cli.exit_codes import NOT_LEARNING
 from jaxmnist.cli.inputs import Data, DataOptions, OptionalPath, check_seed, load_data, select_device
-from jaxmnist.config import Config, config_from, validate
+from jaxmnist.config import RECIPES, Config, RecipeName, config_from, validate
 
 if TYPE_CHECKING:
     from jaxmnist.sources import Splits
@@ -27,6 +27,8 @@ class Options:
     Without options: 3Blue1Brown's network on MNIST, in seconds.
     """
 
+    recipe: RecipeName = "source"
+    """What the recipe options are where they aren't given. source: the rules of 3Blue1Brown's lessons; best: silu, cross_entropy, jitter and long training (add --help to see all)."""  # noqa: E501
     config: Recipe = dataclasses.field(default_factory=Config)
     data: Data = dataclasses.field(default_factory=DataOptions)
     seed: int = 0
@@ -40,12 +42,14 @@ class Options:
 
 
 def defaults(options: Options) -> Options:
-    """What the options default to, given those of the command line: those of the run that is resumed.
+    """What the options default to, given those of the command line: those of the recipe, or of the run resumed.
 
     Raises:
         ValueError: when there is no run to resume.
     """
-    return options if options.resume is None else _saved(options.resume, options)
+    if options.resume is None:
+        return dataclasses.replace(options, config=RECIPES[options.recipe])
+    return _saved(options.resume, options)
 
 
 def run(options: Options) -> int:
@@ -77,8 +81,7 @@ def run(options: Options) -> int:
     examples = splits.train.labels.shape[0]
     config = dataclasses.replace(options.config, epochs=options.config.epochs_for(examples))
     validate(config, examples)
-    folder = run_folder.create(options.run_dir, config.optimizer)
-    with run_folder.held(folder):
+    with run_folder.created(options.run_dir, config.optimizer) as folder:
         record = {
             "dataset": splits.name,
             "data_dir": options.data.data_dir and str(options.data.data_dir),
@@ -87,6 +90,7 @@ def run(options: Options) -> int:
             "seed": options.seed,
             "checkpoint_every": every,
             "config": config.to_json(),
+            "command": _command(config, splits.name, options.seed),
         }
         with jax.default_device(device):
             return training_run.train_in(folder, record, splits, config, device, load_seconds)
@@ -115,9 +119,23 @@ def _resume(folder: Path, options: Options) -> int:
                 f"run dir {folder}: was trained on other data than {splits.name} from {splits.origin}, expected that "
                 f"of {record['origin']}; name its folder with --data-dir"
             )
-        record = {**record, "checkpoint_every": options.checkpoint_every, "config": config.to_json()}
+        if config.epochs == saved.config.epochs or config.schedule == "constant":
+            command = _command(config, splits.name, saved.seed)
+        else:  # the rate fell for another end
+            command = f"{record.get('command')}; then with --resume --epochs {config.epochs}"
+        changed = {"checkpoint_every": options.checkpoint_every, "config": config.to_json(), "command": command}
+        record = {**record, **changed}
         with jax.default_device(device):
             return training_run.train_in(folder, record, splits, config, device, load_seconds)
+
+
+def _command(config: Config, dataset: str, seed: int) -> str:
+    """What to type to train the same network again, whatever the defaults will be then."""
+    words = ["python train.py", f"--dataset {dataset}", f"--seed {seed}"]
+    for name, value in config.to_json().items():
+        values = " ".join(map(str, value)) if isinstance(value, list) else value
+        words.append(f"--{name.replace('_', '-')} {values}")
+    return " ".join(words)
 
 
 def _record(folder: Path) -> dict[str, Any]:

@@ -1,0 +1,176 @@
+"""The predict command: anybody's picture of a digit, read by a network."""
+
+import dataclasses
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from jaxmnist.cli import run_folder
+from jaxmnist.cli.exit_codes import BAD_INPUT
+from jaxmnist.cli.inputs import DataOptions, OptionalPath, Run, select_device
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from jaxmnist.cli.predict_text import Reading
+    from jaxmnist.images import Normalised
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+"""Pictures in a folder; a file that is named is read whatever it is called."""
+STANDARD_INPUT = "standard input"
+MANY = 20
+"""Pictures that take so long that progress is shown."""
+SHOWN = 8
+"""Digits in the picture that --show draws, at the most."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Read digits from pictures: PNG, JPEG, BMP or WebP of any size, dark on light or light on dark.
+
+    A network knows only what it was trained on, so a picture is first made what MNIST would have made of it: paper and
+    ink are told apart, the light is levelled, the digit is fitted into 20×20 pixels and its centre of mass is put at
+    the centre of 28×28. The digit read is the one with the largest of the ten outputs, and the confidence is that
+    output; how often a network is right at which confidence, jaxmnist evaluate measures. A reading is called doubtful
+    when its confidence is below 0.7 (source has less on 5 % of MNIST's test images, which are half of its mistakes),
+    when no output reaches 0.3, when the strokes are wider than any in MNIST, or when several stand side by side.
+    Nonsense can pass all that: a network that has only ever seen digits may be sure of a letter or a scribble.
+    """
+
+    images: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE…", help_behavior_hint="")]
+    """Pictures, folders of pictures, or - for a picture from standard input. The paper should fill the picture."""
+    run: Run = "source"
+    """Whose network reads: a run's folder, its weights file, or source, which comes with jaxmnist."""
+    split: bool = False
+    """Read several digits in a row, from left to right; they must not touch each other."""
+    json: bool = False
+    """Print one JSON object instead of text: every reading with its ten activations, and every error."""
+    show: bool = False
+    """Draw the first digits as predict.png, in a folder of its own: original, normalised 28×28 pixels, activations."""
+    run_dir: OptionalPath = None
+    """New folder for the picture of --show (default: runs/<time>-predict)."""
+
+
+def run(options: Options) -> int:
+    """Read every picture that can be read.
+
+    Returns:
+        The exit code: 0, or 2 when a picture couldn't be read, after a line about it.
+
+    Raises:
+        ValueError: for a run that is none, and when there is no picture at all.
+        OSError: for files that can't be read or written.
+    """
+    names = _pictures(options.images)
+    run_folder.refuse_used(options.run_dir if options.show else None)
+    select_device(DataOptions(platform="cpu"))  # an accelerator takes longer to start than a thousand digits to read
+
+    import numpy as np
+
+    from jaxmnist.checkpoint import load_network
+    from jaxmnist.cli import predict_text
+    from jaxmnist.metrics import outputs
+
+    network = load_network(options.run)
+    digits: list[tuple[str, int, Normalised]] = []
+    originals: list[np.ndarray] = []
+    errors: dict[str, str] = {}
+    for name in _with_progress(names):
+        try:
+            grey, found = _normalised(name, options.split)
+        except (ValueError, OSError) as problem:
+            errors[name] = str(problem)
+            continue
+        digits += [(name, place, digit) for place, digit in enumerate(found)]
+        if options.show and len(originals) < SHOWN:
+            originals += [grey] * len(found)
+    readings = []
+    if digits:
+        images = np.stack([digit.image for _name, _place, digit in digits])
+        read = np.asarray(outputs(network.params, images, network.config.activation, network.config.cost))
+        readings = [
+            predict_text.Reading(*digit, several=options.split, outputs=activations)
+            for digit, activations in zip(digits, read, strict=True)
+        ]
+    if options.json:
+        print(predict_text.as_json(options.run, readings, errors))
+    elif readings:
+        print("\n".join(predict_text.lines(readings)))
+    for error in errors.values():
+        print(f"error: {' '.join(error.split())}", file=sys.stderr)
+    if options.show and readings:
+        folder = _draw(options, readings, originals)
+        print(f"in {folder}: predict.png", file=sys.stderr if options.json else sys.stdout)
+    return BAD_INPUT if errors else 0
+
+
+def _pictures(words: Sequence[str]) -> list[str]:
+    """The names of the pictures; a folder stands for those in it, by name.
+
+    Raises:
+        ValueError: when there are none.
+    """
+    if not words:
+        raise ValueError("no picture: expected the name of at least one, a folder of some, or - for standard input")
+    names = []
+    for word in words:
+        if word != "-" and Path(word).is_dir():
+            inside = sorted(str(path) for path in Path(word).iterdir() if path.suffix.lower() in SUFFIXES)
+            if not inside:
+                raise ValueError(f"{word}: a folder without pictures, expected some named {', '.join(SUFFIXES)}")
+            names += inside
+        else:
+            names.append(STANDARD_INPUT if word == "-" else word)
+    if names.count(STANDARD_INPUT) > 1:
+        raise ValueError("-: standard input can be read only once; leave the second out")
+    return names
+
+
+def _normalised(name: str, several: bool) -> "tuple[np.ndarray, list[Normalised]]":
+    """A picture's brightness, and its digits as MNIST would have them; errors begin with its name."""
+    from jaxmnist.images import normalise, split
+    from jaxmnist.pictures import read_file, read_stream
+
+    grey = read_stream(sys.stdin.buffer, name) if name == STANDARD_INPUT else read_file(Path(name))
+    try:
+        return grey, split(grey) if several else [normalise(grey)]
+    except ValueError as problem:
+        raise ValueError(f"{name}: {problem}") from problem
+
+
+def _with_progress(names: Sequence[str]) -> Iterable[str]:
+    """The names, one after the other; of many, a bar on a terminal shows how far it is."""
+    from tqdm import tqdm
+
+    bar: Iterable[str] = tqdm(names, unit="picture", disable=None if len(names) > MANY else True, dynamic_ncols=True)
+    return bar
+
+
+def _draw(options: Options, readings: "Sequence[Reading]", originals: "Sequence[np.ndarray]") -> Path:
+    """Draw the first readings in a new folder.
+
+    Returns:
+        The folder.
+    """
+    import numpy as np
+
+    from jaxmnist.files import write_atomically
+    from jaxmnist.plots.predict import picture
+    from jaxmnist.plots.style import png
+
+    shown = list(zip(readings, originals, strict=False))[:SHOWN]
+    more = f"the first {len(shown)} of {len(readings):,} digits, " if len(readings) > len(shown) else ""
+    figure = picture(
+        [original for _reading, original in shown],
+        [reading.normalised for reading, _original in shown],
+        np.stack([reading.outputs for reading, _original in shown]),
+        [reading.title for reading, _original in shown],
+        ["\n".join(reading.doubts()) for reading, _original in shown],
+        f"{more}read by {options.run}",
+    )
+    with run_folder.created(options.run_dir, "predict") as folder:
+        write_atomically(folder / "predict.png", png(figure))
+    return folder

@@ -1,0 +1,132 @@
+"""What the predict command says: readings in, lines of text or JSON out."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxmnist.cli.characters import bar, beside, shaded
+from jaxmnist.images import Normalised
+
+UNSURE = 0.7
+"""Confidence below which a reading is doubtful: the packaged network's on 5 % of MNIST's test images, which are half of
+its mistakes."""
+UNLIKE = 0.3
+"""Largest output of what looks like no digit: the packaged network has less on 1 % of MNIST's test images."""
+WIDEST_PEN = 5.5
+"""Strokes wider than any in MNIST, in pixels of 28."""
+BARS = "▁▂▃▄▅▆▇█"
+
+
+class Reading(NamedTuple):
+    """What a network made of one digit.
+
+    Attributes:
+        name: the picture's.
+        place: which of the picture's digits, from 0, left to right.
+        normalised: as MNIST would have it.
+        several: whether the picture was to have several.
+        outputs: the ten activations.
+    """
+
+    name: str
+    place: int
+    normalised: Normalised
+    several: bool
+    outputs: Float[np.ndarray, "10"]
+
+    @property
+    def digit(self) -> int:
+        """The digit read."""
+        return int(self.outputs.argmax())
+
+    @property
+    def confidence(self) -> float:
+        """The largest output, 0 to 1."""
+        return float(self.outputs.max())
+
+    @property
+    def title(self) -> str:
+        """Which picture, and which digit of it."""
+        return f"{self.name}, {self.place + 1} from the left" if self.several else self.name
+
+    def doubts(self) -> list[str]:
+        """Why the reading may be wrong, in words."""
+        second = int(self.outputs.argsort()[-2])
+        found = self.normalised
+        reasons = (
+            (self.confidence < UNLIKE, f"unlike any digit, no output reaches {UNLIKE}"),
+            (UNLIKE <= self.confidence < UNSURE, f"unsure, next is {second} with {self.outputs[second]:.2f}"),
+            (found.pen > WIDEST_PEN, f"strokes {found.pen:.1f} of 28 pixels wide, wider than any in MNIST"),
+            (
+                found.digits > 1 and not self.several,
+                f"{found.digits} strokes side by side, try --split if they are digits",
+            ),
+        )
+        return [reason for applies, reason in reasons if applies]
+
+
+def lines(readings: Sequence[Reading]) -> list[str]:
+    """All that is known of one reading, or a line for each of several."""
+    return _one(readings[0]) if len(readings) == 1 else _many(readings)
+
+
+def as_json(run: str, readings: Sequence[Reading], errors: Mapping[str, str]) -> str:
+    """Readings and errors as a JSON object.
+
+    Args:
+        run: whose network it was.
+        readings: of all pictures that could be read.
+        errors: by the names of those that couldn't.
+    """
+    found = [
+        {
+            "image": reading.name,
+            "place": reading.place,
+            "digit": reading.digit,
+            "confidence": round(reading.confidence, 6),
+            "activations": [round(float(output), 6) for output in reading.outputs],
+            "doubts": reading.doubts(),
+            "dark_on_light": reading.normalised.dark_on_light,
+            "box": list(reading.normalised.box),
+            "pen": round(reading.normalised.pen, 3),
+        }
+        for reading in readings
+    ]
+    unread = [{"image": name, "error": problem} for name, problem in errors.items()]
+    return json.dumps({"run": run, "readings": found, "errors": unread}, ensure_ascii=False, indent=2)
+
+
+def _one(reading: Reading) -> list[str]:
+    ink = "dark on light, so inverted" if reading.normalised.dark_on_light else "light on dark, as in MNIST"
+    rows = [f"{digit}  {output:4.2f}  {bar(output, 40)}" for digit, output in enumerate(reading.outputs.tolist())]
+    return [
+        f"{reading.title}: {reading.digit}, confidence {reading.confidence:.2f} ({ink})",
+        *(f"doubtful: {reason}" for reason in reading.doubts()),
+        *beside(shaded(reading.normalised.image / 255), ["", "the ten outputs", *rows]),
+    ]
+
+
+def _many(readings: Sequence[Reading]) -> list[str]:
+    table = []
+    for reading in readings:
+        bars = "".join(BARS[min(7, int(8 * output))] for output in reading.outputs.tolist())
+        doubts = f"  (doubtful: {'; '.join(reading.doubts())})" if reading.doubts() else ""
+        table.append(f"{reading.digit:^5}  {reading.confidence:^10.2f}  {bars}  {reading.title}{doubts}")
+    by_name: dict[str, str] = {}
+    for reading in readings:
+        by_name[reading.name] = by_name.get(reading.name, "") + str(reading.digit)
+    rows = [f"{name}: {digits}" for name, digits in by_name.items()] if readings[0].several else []
+    doubtful = sum(bool(reading.doubts()) for reading in readings)
+    return [
+        "digit  confidence  0123456789  picture",
+        *table,
+        *rows,
+        f"{_count(len(readings), 'digit')} in {_count(len(by_name), 'picture')}, {doubtful:,} doubtful",
+    ]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' if number != 1 else ''}"

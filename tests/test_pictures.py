@@ -1,0 +1,177 @@
+import contextlib
+import io
+import os
+import struct
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxmnist.pictures import MOST_BYTES, read_file, read_stream
+
+RANDOM = np.random.default_rng(0)
+BLOCKS = np.kron(RANDOM.integers(0, 256, (3, 4, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+"""A picture of 24×32 pixels in twelve colours, its blocks as large as JPEG's."""
+GREY = np.asarray(Image.fromarray(BLOCKS).convert("L"))
+
+
+def encoded(image, kind, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, format=kind, **options)
+    return buffer.getvalue()
+
+
+def read(content):
+    return read_stream(io.BytesIO(content), "it")
+
+
+@pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("BMP", {}), ("WEBP", {"lossless": True})])
+def test_colours_become_brightness(tmp_path, kind, options):
+    path = tmp_path / "picture.any"  # told apart by its content
+    path.write_bytes(encoded(Image.fromarray(BLOCKS), kind, **options))
+    assert np.array_equal(read_file(path), GREY)
+    red, green, blue = np.moveaxis(BLOCKS.astype(int), 2, 0)
+    assert np.array_equal(GREY, (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16)
+
+
+def test_jpeg_is_read_in_grey_colour_and_four_inks():
+    grey = Image.fromarray(GREY)
+    for image in (grey, Image.fromarray(BLOCKS), grey.convert("RGB").convert("CMYK")):
+        found = read(encoded(image, "JPEG", quality=95, subsampling=0)).astype(int)
+        assert np.abs(found - GREY).max() <= 6  # what JPEG loses
+
+
+def test_a_photo_is_turned_as_its_exif_data_says():
+    turned = Image.fromarray(GREY).transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned 90° clockwise
+    for kind in ("JPEG", "PNG", "WEBP"):
+        found = read(encoded(turned, kind, exif=exif, quality=95)).astype(int)
+        assert found.shape == GREY.shape
+        assert np.abs(found - GREY).max() <= 8  # what JPEG and WebP lose
+
+
+def test_a_phones_photo_with_a_second_picture_in_it_is_the_first():
+    first, second = Image.fromarray(GREY), Image.fromarray(255 - GREY)
+    found = read(encoded(first, "MPO", save_all=True, append_images=[second], quality=95)).astype(int)
+    assert np.abs(found - GREY).max() <= 6  # what JPEG loses
+
+
+def test_16_bits_a_pixel_are_scaled_to_8():
+    deep = (GREY.astype(np.uint16) * 257) ^ 1
+    assert np.abs(read(encoded(Image.fromarray(deep), "PNG")).astype(int) - GREY).max() <= 1  # rounding
+    assert read(encoded(Image.fromarray(np.uint16([[0, 65535]])), "PNG")).tolist() == [[0, 255]]
+
+
+def test_1_bit_and_palettes_are_read():
+    bilevel = Image.fromarray(GREY).convert("1")
+    assert np.array_equal(read(encoded(bilevel, "PNG")), np.asarray(bilevel) * 255)
+    palette = Image.fromarray(BLOCKS).quantize(12)
+    assert np.array_equal(read(encoded(palette, "PNG")), np.asarray(palette.convert("RGB").convert("L")))
+
+
+def test_transparency_shows_white_paper_or_black_where_white_would_show_nothing():
+    ink = np.zeros((20, 20), np.uint8)
+    ink[5:15, 8:12] = 255
+    for colour, seen in ((40, 255 - (215 * (ink > 0))), (255, ink)):
+        solid = np.full((20, 20, 3), colour, np.uint8)
+        rgba = Image.fromarray(np.dstack([solid, ink]))
+        for image in (rgba, rgba.convert("LA")):
+            assert np.array_equal(read(encoded(image, "PNG")), seen)
+        palette = Image.fromarray((ink > 0).astype(np.uint8), "P")
+        palette.putpalette([9, 9, 9, colour, colour, colour])
+        assert np.array_equal(read(encoded(palette, "PNG", transparency=0)), seen)
+    shades = Image.fromarray(np.uint8([[[0, 0, 0, opacity] for opacity in (0, 128, 255)]]))
+    assert read(encoded(shades, "PNG")).tolist() == [[255, 127, 0]]
+
+
+def png_header(width, height):
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    start = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return start + struct.pack(">I", 1000) + b"IDAT"
+
+
+FRAMES = {"save_all": True, "append_images": [Image.fromarray(255 - BLOCKS)]}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "not a picture"),
+        (b"digit", "not a picture"),
+        (b"\x89PNG\r\n\x1a\n", "not a picture"),
+        (b"%PDF-1.7 ...", "not a picture"),
+        (encoded(Image.fromarray(GREY), "TIFF"), "not a picture"),
+        (encoded(Image.fromarray(GREY), "GIF"), "is a GIF"),
+        (encoded(Image.fromarray(BLOCKS), "PNG", **FRAMES), "is an animation"),
+        (encoded(Image.fromarray(BLOCKS), "WEBP", **FRAMES), "is an animation"),
+        (png_header(6400, 6400), "6400×6400 pixels, expected at most 40 million"),
+        (png_header(12_000, 12_000), "at most 40 million"),
+        (png_header(2**31 - 1, 2**31 - 1), "at most 40 million"),
+        (png_header(100, 100), "damaged or incomplete"),
+        (png_header(0, 0), "expected"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_no_picture_for_us_is_refused_by_name(content, said):
+    with pytest.raises(ValueError, match=said) as caught:
+        read(content)
+    assert str(caught.value).startswith("it: ")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "WEBP"])
+def test_a_truncated_picture_is_refused(kind):
+    content = encoded(Image.fromarray(RANDOM.integers(0, 256, (40, 50, 3)).astype(np.uint8)), kind)
+    for share in (0.02, 0.1, 0.5, 0.9):
+        with pytest.raises(ValueError, match=r"it: "):
+            read(content[: int(share * len(content))])
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "WEBP", "GIF"])
+def test_a_damaged_picture_is_an_error_that_says_so_or_a_picture(kind):
+    content = encoded(Image.fromarray(BLOCKS), kind)
+    for seed in range(300):
+        random = np.random.default_rng(seed)
+        damaged = bytearray(content)
+        for place in random.integers(0, len(content), random.integers(1, 5)):
+            damaged[place] = random.integers(0, 256)
+        with contextlib.suppress(ValueError):  # any other error fails the test
+            found = read(bytes(damaged))
+            assert (found.dtype, found.ndim) == (np.uint8, 2)
+
+
+def test_what_is_no_file_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path, said in ((tmp_path, "a folder"), (tmp_path / "no.png", "no such file"), (tmp_path / "pipe", "regular")):
+        with pytest.raises(ValueError, match=said):
+            read_file(path)
+
+
+def test_a_stream_without_end_is_refused():
+    class Endless:
+        def read(self, size):
+            return bytes(size)
+
+    with pytest.raises(ValueError, match=f"more than {MOST_BYTES // 1_000_000} MB"):
+        read_stream(Endless(), "it")
+
+
+def test_memory_is_bounded(tmp_path):
+    """The largest picture, of 40 million colours with transparency, as a child process unpacks it."""
+    image = Image.new("RGBA", (8000, 5000), (255, 255, 255, 200))
+    image.putpixel((9, 9), (0, 0, 0, 255))
+    image.save(tmp_path / "large.png", compress_level=1)
+    code = (
+        "import resource, sys; from pathlib import Path; from jaxmnist.pictures import read_file;"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
+        "print(read_file(Path(sys.argv[1])).shape);"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "large.png")]
+    shape, kilobytes = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert shape == "(5000, 8000)"
+    print(f"memory for 40 million pixels with transparency: {int(kilobytes) // 1000} MB")
+    assert int(kilobytes) <= 500_000

@@ -1,0 +1,76 @@
+import json
+import shlex
+from importlib.resources import files
+from pathlib import Path
+
+import command_line
+import numpy as np
+import pytest
+
+from jaxmnist import sources
+from jaxmnist.checkpoint import PRETRAINED, load_network
+from jaxmnist.metrics import evaluate
+from jaxmnist.network import SIZES, count_parameters
+
+NAMES = ("source",)
+
+
+def test_the_networks_are_in_the_installed_package():
+    packaged = files("jaxmnist").joinpath("pretrained")
+    assert sorted(entry.name for entry in packaged.iterdir()) == sorted(f"{name}.safetensors" for name in NAMES)
+    for name in NAMES:
+        assert len(packaged.joinpath(f"{name}.safetensors").read_bytes()) <= 60_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_networks_file_says_what_made_it_and_how_good_it_is(name, mnist_dir):
+    network = load_network(name)
+    assert network.about["dataset"] == "mnist"
+    assert network.about["seed"] == 0
+    assert network.about["command"].startswith("python train.py --dataset mnist --seed 0 ")
+    assert f"--learning-rate {network.config.learning_rate} " in network.about["command"]
+    measured = evaluate(
+        network.params, sources.load("mnist", mnist_dir).test, network.config.activation, network.config.cost
+    )
+    # An image or two may lie so near to two digits that another order of additions decides.
+    assert float(measured.accuracy) == pytest.approx(network.about["test_accuracy"], abs=0.0002)
+
+
+def test_source_is_3blue1browns_network():
+    network = load_network("source")
+    assert (network.config.sizes, count_parameters(network.params)) == (SIZES, 13_002)
+    assert (network.config.activation, network.config.cost) == ("sigmoid", "squared_error")
+    assert network.about["test_accuracy"] >= 0.945
+
+
+def test_a_name_is_a_packaged_network_and_a_path_is_a_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "source").mkdir()
+    assert count_parameters(load_network("source").params) == 13_002
+    for path in ("./source", Path("source")):
+        with pytest.raises(ValueError, match=r"no weights\.safetensors in it"):
+            load_network(path)
+    with pytest.raises(ValueError, match="come with jaxmnist: source"):
+        load_network("nosuch")
+    weights = load_network(PRETRAINED / "source.safetensors").params[0].weights
+    assert np.array_equal(weights, load_network("source").params[0].weights)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_the_command_in_a_networks_file_makes_it_again(name, tmp_path, mnist_dir):
+    packaged = load_network(name)
+    python, script, *options = shlex.split(packaged.about["command"])
+    assert (python, script) == ("python", "train.py")
+    program = (str(Path(__file__).parents[1] / script),)
+    result = command_line.run(
+        tmp_path, *options, "--data-dir", mnist_dir, "--run-dir", tmp_path / "again", program=program, timeout=600
+    )
+    assert result.returncode == 0, result.stderr
+    again = load_network(tmp_path / "again")
+    assert again.about["command"] == packaged.about["command"]
+    summary = json.loads((tmp_path / "again" / "summary.json").read_text())
+    same = np.array_equal(again.params[0].weights, packaged.params[0].weights)
+    print(f"{name} again: accuracy {summary['test_accuracy']}, the same bits: {same}, jax {summary['jax']}")
+    # Another JAX or processor adds in another order and ends in another, equally good minimum.
+    assert summary["test_accuracy"] == pytest.approx(packaged.about["test_accuracy"], abs=0.006)
