@@ -105,7 +105,7 @@ def paths(
         title: whose paths.
         caption: what plane it is, and what of the paths it does not show.
     """
-    figure = Figure(figsize=(8, 1.7 + 7.2 * _height_to_width(terrain)), layout="constrained")
+    figure = Figure(figsize=(8, 1.4 + 7.3 * _height_to_width(terrain)), layout="constrained")
     figure.suptitle(title)
     figure.supxlabel(caption, fontsize=9, color="0.35")
     axes = figure.subplots()
@@ -155,7 +155,7 @@ def look_ahead(
         caption: what planes they are.
     """
     ratio = _height_to_width(terrain)
-    figure = Figure(figsize=(8, 6.6 + 7.2 * ratio), layout="constrained")
+    figure = Figure(figsize=(8, 6.5 + 7.2 * ratio), layout="constrained")
     figure.suptitle(title)
     figure.supxlabel(caption, fontsize=9, color="0.35")
     above, below = figure.subplots(2, 1, height_ratios=(7.2 * ratio, 4.4))
