@@ -43,6 +43,7 @@ def rows_of(folder):
     return list(csv.DictReader((folder / "comparison.csv").read_text().splitlines()))
 
 
+@pytest.mark.slow
 def test_it_leaves_numbers_and_pictures_and_says_where(raced):
     said, folder = raced
     files = sorted(path.name for path in folder.iterdir())
@@ -54,6 +55,7 @@ def test_it_leaves_numbers_and_pictures_and_says_where(raced):
             assert image.height >= 480
 
 
+@pytest.mark.slow
 def test_what_was_raced_is_said_before_the_results(raced):
     said, folder = raced
     found = json.loads((folder / "comparison.json").read_text())
@@ -68,6 +70,7 @@ def test_what_was_raced_is_said_before_the_results(raced):
         assert f"{name}: choosing a learning rate\n{name}: the race at η = " in said
 
 
+@pytest.mark.slow
 def test_each_method_has_the_rate_with_the_least_validation_cost_and_the_grid_is_printed(raced):
     said, folder = raced
     methods = json.loads((folder / "comparison.json").read_text())["methods"]
@@ -84,6 +87,7 @@ def test_each_method_has_the_rate_with_the_least_validation_cost_and_the_grid_is
         assert (f"the η of {name} is at the grid's edge" in said) == method["at_edge_of_grid"]
 
 
+@pytest.mark.slow
 def test_the_medians_are_those_of_the_seeds_in_the_table(raced):
     _said, folder = raced
     found = json.loads((folder / "comparison.json").read_text())
@@ -122,6 +126,7 @@ def test_the_medians_are_those_of_the_seeds_in_the_table(raced):
     assert 0 < found["methods"]["sgd"]["seconds_per_step"] < found["methods"]["gd"]["seconds_per_step"]
 
 
+@pytest.mark.slow
 def test_every_claim_gets_the_verdict_that_its_seeds_give(raced):
     said, folder = raced
     found = json.loads((folder / "comparison.json").read_text())
@@ -197,7 +202,7 @@ def test_help_teaches(tmp_path):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.measured
 def test_the_race_on_mnist_is_quick_small_and_in_the_source_s_words(tmp_path, mnist_dir):
     begin = time.monotonic()
     result = compare(tmp_path, "--data-dir", mnist_dir, "--run-dir", tmp_path / "r")

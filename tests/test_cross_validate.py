@@ -26,6 +26,7 @@ def validated(tmp_path_factory):
     return result, folder / "cv"
 
 
+@pytest.mark.slow
 def test_it_leaves_a_table_a_picture_and_the_chosen_network(validated):
     _result, folder = validated
     names = sorted(path.name for path in folder.iterdir() if path.name[0] != ".")
@@ -43,6 +44,7 @@ def test_it_leaves_a_table_a_picture_and_the_chosen_network(validated):
     assert [float(row["cost"]) for row in table] == [row["cost"] for row in summary["rows"]]
 
 
+@pytest.mark.slow
 def test_the_test_figure_is_that_of_the_chosen_setting_trained_on_the_whole_training_set(validated):
     _result, folder = validated
     summary = json.loads((folder / "summary.json").read_text())
@@ -59,6 +61,7 @@ def test_the_test_figure_is_that_of_the_chosen_setting_trained_on_the_whole_trai
     assert summary["test_accuracy"] == pytest.approx(float(evaluate(state.params, splits.test).accuracy), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_people_get_the_table_and_what_it_does_not_show(validated):
     result, _folder = validated
     for words in ("validation cost", "Chosen: ", "folds share training examples", "the only look at the test set"):
@@ -69,6 +72,7 @@ def test_people_get_the_table_and_what_it_does_not_show(validated):
     assert "networks' epochs in" in result.stderr
 
 
+@pytest.mark.slow
 def test_programs_get_json_alone(tmp_path):
     settings = ("--momentum", 0.9, "--learning-rate", 0.2, "--epochs", 1, "--folds", 2, "--seeds", 1)
     result = run(tmp_path, "cross-validate", "--dataset", "digits", *settings, "--json")
@@ -149,7 +153,7 @@ def test_a_best_rate_at_the_edge_of_those_tried_is_told():
     assert "a larger one may be better still" in tables.told(table)
 
 
-@pytest.mark.slow
+@pytest.mark.measured
 def test_mnist_within_a_minute(tmp_path, mnist_dir):
     begin = time.monotonic()
     result = run(tmp_path, "cross-validate", "--run-dir", tmp_path / "cv", "--data-dir", mnist_dir, timeout=600)

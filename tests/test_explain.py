@@ -140,7 +140,7 @@ def test_a_page_is_shaded_by_its_ink():
     assert lines[3].rstrip() == "   ░"
 
 
-@pytest.mark.slow
+@pytest.mark.measured
 def test_the_whole_command_is_quick(run, tmp_path, mnist_dir):
     path = saved(tmp_path / "run" / "weights.safetensors", Config(), dataset="mnist")
     for given in ((), (path.parent,)):

@@ -20,7 +20,7 @@ from jaxmnist.population import grid, train_population
 from jaxmnist.sources import load
 from jaxmnist.training import start, train, train_epoch
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.measured
 ROOT = Path(__file__).parent.parent
 
 

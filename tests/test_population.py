@@ -245,7 +245,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.measured
 def test_4096_networks_stay_within_3_gigabytes(mnist_dir):
     result = subprocess.run([sys.executable, "-c", MANY, mnist_dir], capture_output=True, text=True, check=True)
     print(f"4,096 networks: at most {float(result.stdout):.0f} MB")
@@ -266,7 +266,7 @@ def epoch_of(train_set, batch_size, members):
     return lambda: compiled(states, train_set, config)[1]
 
 
-@pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.parametrize(("batch_size", "most"), [(128, 0.5), (32, 0.6)])
 def test_64_networks_take_each_a_fraction_of_one_s_time(batch_size, most, mnist_dir):
     mnist = load("mnist", mnist_dir)

@@ -227,7 +227,7 @@ def test_one_picture_takes_at_most_a_second_and_a_half(tmp_path, digits):
     assert min(wall, spent) <= 1.5  # on a processor that others keep busy too, its own time counts
 
 
-@pytest.mark.slow
+@pytest.mark.measured
 def test_a_thousand_pictures_take_at_most_six_seconds(tmp_path, digits):
     random = np.random.default_rng(0)
     for number in range(1000):

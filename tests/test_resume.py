@@ -103,6 +103,7 @@ def result(folder):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["sgd", "nesterov"])
 def test_a_resumed_run_is_bit_for_bit_one_that_was_never_stopped(run, begin, tmp_path, optimizer):
     recipe = (*SMALL, "--optimizer", optimizer, "--epochs", "300", "--seed", "5")
@@ -129,6 +130,7 @@ def test_a_resumed_run_is_bit_for_bit_one_that_was_never_stopped(run, begin, tmp
     assert "is finished: 300 epochs" in out
 
 
+@pytest.mark.slow
 def test_a_finished_run_can_be_made_longer(run, tmp_path):
     recipe = (*SMALL, "--schedule", "constant", "--run-dir")
     assert run(*recipe, tmp_path / "long", "--epochs", "12")[0] == 0
@@ -180,6 +182,7 @@ def test_what_is_no_run_is_refused(run, tmp_path):
     assert "momentum 'much'" in run("--resume", tmp_path)[2]
 
 
+@pytest.mark.slow
 def test_other_data_is_refused(run, finished, tmp_path, small_dir):
     for path in small_dir.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -200,6 +203,7 @@ def damage(path):
     path.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_gives_way_to_the_one_before_and_two_are_refused(run, tmp_path):
     for name in ("whole", "hurt"):
         assert run(*SMALL, "--schedule", "constant", "--epochs", "4", "--run-dir", tmp_path / name)[0] == 0
@@ -222,6 +226,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before_and_two_are_refused(ru
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_run_is_refused(run, tmp_path):
     for seed in (0, 1):
         assert run(*SMALL, "--epochs", "2", "--seed", seed, "--run-dir", tmp_path / str(seed))[0] == 0
@@ -277,6 +282,7 @@ def test_a_second_sigint_stops_at_once(begin, tmp_path):
     assert process.returncode == 130
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_an_error_and_the_checkpoint_before_it_loads(run, begin, tmp_path):
     """The limit on a file's size is the kernel's own; the file that breaks it is a checkpoint."""
     folder = tmp_path / "r"
@@ -295,6 +301,7 @@ def test_a_full_disk_is_an_error_and_the_checkpoint_before_it_loads(run, begin, 
     assert "going on after epoch 3 of 9" in out
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system takes root")
 def test_a_full_file_system_is_an_error_and_the_checkpoint_before_it_loads(run, tmp_path):
     folder = tmp_path / "r"
@@ -349,6 +356,7 @@ def test_the_first_bad_step_is_found_and_the_network_before_it_kept():
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_tells_the_step_and_keeps_the_network_before_it(run, tmp_path):
     recipe = ("--activation", "relu", "--cost", "cross_entropy", "--learning-rate", "1e30", "--batch-size", "10")
     code, _out, err = run(*recipe, "--run-dir", tmp_path / "r")

@@ -30,6 +30,7 @@ def rows(folder):
     return list(csv.DictReader((folder / "sweep.csv").read_text().splitlines()))
 
 
+@pytest.mark.slow
 def test_a_sweep_leaves_a_row_for_each_network_a_map_and_the_best_settings(swept):
     result, folder = swept
     assert sorted(path.name for path in folder.iterdir() if path.name[0] != ".") == [
@@ -59,6 +60,7 @@ def test_a_sweep_leaves_a_row_for_each_network_a_map_and_the_best_settings(swept
     assert "24 networks" in result.stdout
 
 
+@pytest.mark.slow
 def test_a_network_that_diverged_is_named_with_its_step(swept):
     result, folder = swept
     table = rows(folder)
@@ -70,6 +72,7 @@ def test_a_network_that_diverged_is_named_with_its_step(swept):
     assert any(float(row["accuracy"]) > 0.5 for row in table)
 
 
+@pytest.mark.slow
 def test_a_row_is_the_network_trained_alone_on_the_part_that_is_not_held_out(swept):
     _result, folder = swept
     row = next(
@@ -89,6 +92,7 @@ def test_a_row_is_the_network_trained_alone_on_the_part_that_is_not_held_out(swe
     assert float(row["accuracy"]) == pytest.approx(float(found.accuracy), abs=1.5 / 239)
 
 
+@pytest.mark.slow
 def test_each_network_may_have_its_own_order(tmp_path):
     result = run(tmp_path, "sweep", *DIGITS, "--learning-rate", 0.3, "--seeds", 1, "--order", "own", "--run-dir", "sw")
     assert result.returncode == 0, result.stderr
