@@ -81,7 +81,8 @@ def test_transparency_shows_white_paper_or_black_where_white_would_show_nothing(
         rgba = Image.fromarray(np.dstack([solid, ink]))
         for image in (rgba, rgba.convert("LA")):
             assert np.array_equal(read(encoded(image, "PNG")), seen)
-        palette = Image.fromarray((ink > 0).astype(np.uint8), "P")
+        palette = Image.new("P", (20, 20))
+        palette.putdata((ink.ravel() > 0).tolist())
         palette.putpalette([9, 9, 9, colour, colour, colour])
         assert np.array_equal(read(encoded(palette, "PNG", transparency=0)), seen)
     shades = Image.fromarray(np.uint8([[[0, 0, 0, opacity] for opacity in (0, 128, 255)]]))

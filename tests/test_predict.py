@@ -13,6 +13,7 @@ from command_line import refusal
 from handwriting import enlarged, lit, pasted
 from PIL import Image
 
+from jaxmnist import metrics
 from jaxmnist.checkpoint import load_network
 from jaxmnist.cli.characters import bar
 from jaxmnist.cli.predict_text import Reading
@@ -197,8 +198,18 @@ def test_doubts():
     assert "wide" in reading(sure, pen=7).doubts()[0]
     (unsure,) = reading(np.eye(10)[3] * 0.6 + np.eye(10)[5] * 0.4).doubts()
     assert unsure == "unsure, next is 5 with 0.40"
+    assert reading(np.eye(10)[3] * 0.95 + np.eye(10)[5] * 0.4).doubts() == []
+    assert reading(np.eye(10)[3] * 0.95 + np.eye(10)[5] * 0.5).doubts() == ["unsure, next is 5 with 0.50"]
     (unlike,) = reading(np.full(10, 0.1)).doubts()
     assert unlike.startswith("unlike any digit")
+
+
+def test_the_packaged_networks_doubts_are_as_rare_and_as_right_as_help_says(digits, labels):
+    outputs = np.asarray(metrics.outputs(load_network("source").params, digits))
+    doubtful = np.array([bool(reading(output).doubts()) for output in outputs])
+    wrong = outputs.argmax(axis=1) != labels
+    assert np.mean(doubtful) == pytest.approx(0.06, abs=0.01)
+    assert np.mean(doubtful[wrong]) == pytest.approx(0.5, abs=0.05)
 
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.33, 0.5, 0.999, 1])

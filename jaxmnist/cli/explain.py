@@ -3,12 +3,12 @@
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from jaxmnist.cli import run_folder
-from jaxmnist.cli.inputs import Data, DataOptions, OptionalPath, check_seed, load_data, select_device
+from jaxmnist.cli.inputs import Data, DataOptions, OptionalPath, check_seed, data_of_run, load_data, select_device
 from jaxmnist.config import Config
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def run(options: Options) -> int:
         # A second each: the compiler and the import of matplotlib work while the data is read and the rest compiles.
         params = beside.submit(lambda: trained.params if trained else _untrained(options.seed, config, device))
         beside.submit(import_module, "jaxmnist.plots.explain")
-        splits = load_data(_data_of(options.data, trained.about if trained else {}))
+        splits = load_data(data_of_run(options.data, trained.about if trained else {}))
         images, labels = map(np.asarray, splits.test)
         if not 0 <= options.index < len(labels):
             raise ValueError(
@@ -100,11 +100,3 @@ def _untrained(seed: int, config: Config, device: "jax.Device") -> "Params":
     with jax.default_device(device):
         params: Params = start(jax.random.key(seed), config, examples=60_000).params
     return params
-
-
-def _data_of(options: DataOptions, about: dict[str, Any]) -> DataOptions:
-    """The data asked for; auto is what the run was trained on."""
-    trained_on = about.get("dataset", "mnist")
-    if options.dataset != "auto" or trained_on == "mnist":
-        return options
-    return dataclasses.replace(options, dataset=trained_on)

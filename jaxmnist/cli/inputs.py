@@ -4,8 +4,9 @@ import dataclasses
 import os
 import stat
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -66,6 +67,14 @@ def load_data(options: DataOptions) -> "Splits":
     if splits.notice:
         print(f"note: {splits.notice}", file=sys.stderr, flush=True)
     return splits
+
+
+def data_of_run(options: DataOptions, about: Mapping[str, Any]) -> DataOptions:
+    """The data asked for; auto is what a run was trained on, by what its weights file says."""
+    trained_on = about.get("dataset", "mnist")
+    if options.dataset != "auto" or trained_on == "mnist":
+        return options
+    return dataclasses.replace(options, dataset=trained_on)
 
 
 def check_seed(seed: int) -> None:
