@@ -20,7 +20,7 @@ def own_environment(monkeypatch):
 @pytest.fixture(scope="session")
 def mnist_dir():
     """The folder with the real MNIST's four IDX files."""
-    folder = Path(DATA_DIR) if DATA_DIR else Path(__file__).parents[2] / "shared" / "mnist"
+    folder = Path(DATA_DIR).resolve() if DATA_DIR else Path(__file__).parents[2] / "shared" / "mnist"
     if not (folder / "train-images-idx3-ubyte.gz").is_file():
         pytest.skip(f"the real MNIST is not in {folder}; name its folder with JAXMNIST_DATA_DIR")
     return folder
