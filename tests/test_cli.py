@@ -84,6 +84,7 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
 
 
+@pytest.mark.slow
 def test_a_recipe_sets_what_the_options_leave_open(run, tmp_path):
     result = run(
         "--dataset", "digits", "--recipe", "best", "--epochs", 2, "--batch-size", 20, "--run-dir", tmp_path / "b"
@@ -218,6 +219,7 @@ def test_a_reader_that_leaves_is_no_traceback(run, tmp_path):
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_compiled_programs_are_kept_only_where_nobody_else_can_put_any(run, tmp_path):
     def kept(folder):
         result = run("--dataset", "digits", "--epochs", "1", XDG_CACHE_HOME=str(tmp_path / folder))

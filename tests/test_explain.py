@@ -60,6 +60,7 @@ def test_before_training_on_the_embedded_digits(run, tmp_path):
     assert total > 0.5
 
 
+@pytest.mark.slow
 def test_a_trained_run_brings_its_own_data_set(run, tmp_path):
     config = Config(sizes=(784, 4, 10), activation="relu", cost="cross_entropy")
     path = saved(tmp_path / "run" / "weights.safetensors", config, dataset="digits")

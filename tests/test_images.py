@@ -144,6 +144,7 @@ def read_right(digits, labels, pictures):
     return np.mean(read == labels) / np.mean(untouched == labels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "count", [300, pytest.param(3000, marks=pytest.mark.slow)]
 )  # of 300 a network that loses nothing reads ≥ 0.97 in 99 of 100 samples
@@ -156,6 +157,7 @@ def test_pasted_digits_are_read_almost_as_well_as_untouched_ones(digits, labels,
     assert share >= 0.97
 
 
+@pytest.mark.slow
 def test_pasted_digits_in_uneven_light_are_read_too(digits, labels):
     random = np.random.default_rng(1)
     pictures = [grey(lit(pasted(digit, random)[0], random)) for digit in digits[:200]]

@@ -216,6 +216,7 @@ def test_folds_that_would_lack_a_digit_are_refused(folds, digits):
         cross_validate(jax.random.key(0), grid([(0.9, 0.1)], (0,)), folds, digits.train, ONE_EPOCH)
 
 
+@pytest.mark.slow
 def test_cross_validation_measures_each_fold_with_networks_that_never_saw_it(digits):
     few = jax.tree.map(lambda leaf: leaf[:302], digits.train)
     # labels that nothing but having seen them tells: they depend on the image's number alone

@@ -118,6 +118,7 @@ def test_show_draws_the_first_digits(run, tmp_path, digits):
     assert "never overwrites" in refusal(run(paths[0], "--show", "--run-dir", tmp_path / "shown"))
 
 
+@pytest.mark.slow
 def test_another_runs_network_reads(run, tmp_path, digits):
     trained = command_line.run(
         tmp_path,

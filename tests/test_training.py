@@ -144,6 +144,7 @@ def test_the_state_is_donated(few):
     assert weights.is_deleted()
 
 
+@pytest.mark.slow
 def test_an_optimizer_of_optax_s_can_be_passed(few):
     theirs, _history = train(jax.random.key(0), *few, SMALL, optax.sgd(0.1, 0.9, nesterov=True))
     ours, _history = train(jax.random.key(0), *few, SMALL, nesterov(0.1, 0.9))
@@ -154,6 +155,7 @@ def test_an_optimizer_of_optax_s_can_be_passed(few):
     assert not same_bits(adam.params, ours.params)
 
 
+@pytest.mark.slow
 def test_vmap_trains_many_networks_at_once(few):
     keys = jax.random.split(jax.random.key(0), 3)
     rates = jnp.array([0.1, 0.2, 0.3])
