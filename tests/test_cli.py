@@ -118,8 +118,8 @@ def test_the_same_seed_gives_the_same_bytes_and_no_run_is_overwritten(run, tmp_p
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("--optimizer", "sgd", "--learning-rate", "0.5"),
-        ("--optimizer", "momentum"),
+        ("--optimizer", "sgd", "--learning-rate", "0.5", "--epochs", "20"),
+        ("--optimizer", "momentum", "--epochs", "20"),
         ("--batch-size", "full", "--epochs", "5"),
         ("--sizes", "784", "10", "--epochs", "2"),
         ("--activation", "relu", "--cost", "cross_entropy", "--schedule", "constant", "--epochs", "3"),

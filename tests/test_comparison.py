@@ -228,6 +228,7 @@ def test_tuning_judges_every_rate_by_its_mean_cost_from_every_start(at_once, fie
     assert found[np.inf] == np.inf
 
 
+@pytest.mark.slow
 def test_the_textbook_s_nesterov_looks_ahead_to_our_parameters(field):
     with jax.enable_x64(True):
         rate, momentum = 0.4, 0.9

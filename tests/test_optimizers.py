@@ -129,6 +129,7 @@ def test_sgd_on_a_quadratic_shrinks_each_direction_by_its_own_factor():
         np.testing.assert_allclose(path, expected, rtol=1e-12)  # the closed form, in float64
 
 
+@pytest.mark.slow
 def test_momentum_and_nesterov_need_fewer_steps_in_a_ravine():
     def steps_to_arrive(optimizer):
         far = jnp.linalg.norm(follow(optimizer, 400) - jnp.array([1.0, 2.0]), axis=1) > 1e-2

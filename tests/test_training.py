@@ -202,6 +202,7 @@ def test_a_recipe_that_breaks_a_rule_is_refused_before_tracing(few):
         jax.jit(train)(jax.random.key(0), *few, dataclasses.replace(SMALL, sizes=(784, 10, 3)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu", "silu"])
 @pytest.mark.parametrize("cost", ["squared_error", "cross_entropy"])
 def test_every_activation_and_cost_learns_the_digits(activation, cost, digits):
