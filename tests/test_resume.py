@@ -255,13 +255,20 @@ def test_one_writer_and_the_second_is_told_who_the_first_is(begin, tmp_path):
         third.kill()
 
 
-LONG_STEP = ("--sizes", "784", "3000", "3000", "10", "--batch-size", "1", "--epochs", "2")
+LONG_STEP = ("--sizes", "784", "6000", "6000", "10", "--batch-size", "1", "--epochs", "3")
+"""A training whose first epoch takes far over five seconds."""
+
+
+def compiling(process):
+    """Wait for the first line, and then for what comes before the first epoch."""
+    assert "parameters" in process.stdout.readline()
+    time.sleep(4)
 
 
 @pytest.mark.slow
 def test_a_step_in_hand_that_takes_too_long_is_given_up(begin, tmp_path):
     with begin(*LONG_STEP, "--run-dir", tmp_path / "r") as process:
-        time.sleep(8)  # past start-up and compiling: an epoch of this takes over ten seconds
+        compiling(process)
         process.send_signal(signal.SIGTERM)
         asked = time.monotonic()
         _out, err = process.communicate()
@@ -273,7 +280,7 @@ def test_a_step_in_hand_that_takes_too_long_is_given_up(begin, tmp_path):
 @pytest.mark.slow
 def test_a_second_sigint_stops_at_once(begin, tmp_path):
     with begin(*LONG_STEP, "--run-dir", tmp_path / "r") as process:
-        time.sleep(8)
+        compiling(process)
         process.send_signal(signal.SIGINT)
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
