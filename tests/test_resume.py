@@ -237,6 +237,7 @@ def test_a_checkpoint_of_another_run_is_refused(run, tmp_path):
     assert "seed 1, expected 0" in err
 
 
+@pytest.mark.slow  # those run one at a time, as its second needs
 def test_one_writer_and_the_second_is_told_who_the_first_is(begin, tmp_path):
     folder = tmp_path / "r"
     with begin(*SMALL, "--epochs", "100000", "--run-dir", folder) as first:
@@ -247,8 +248,7 @@ def test_one_writer_and_the_second_is_told_who_the_first_is(begin, tmp_path):
                 _out, err = second.communicate()
             assert second.returncode == 2
             assert f"process {first.pid} is writing there" in err
-            # promised within 1 s on a quiet machine; other tests run beside this one
-            assert time.monotonic() - start_time < 2
+            assert time.monotonic() - start_time < 1
         first.kill()
     with begin("--resume", folder) as third:  # the lock died with its process
         assert any("going on after epoch" in line for _, line in zip(range(2), third.stdout, strict=False))
