@@ -10,8 +10,8 @@ from PIL import Image
 
 from jaxmnist.checkpoint import load_network
 from jaxmnist.cli import cross_validation_table as tables
+from jaxmnist.cross_validation import CrossValidation
 from jaxmnist.metrics import Metrics, evaluate
-from jaxmnist.population import CrossValidation
 from jaxmnist.sources import load
 from jaxmnist.training import start, train_epoch
 

@@ -11,17 +11,13 @@ import time
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
 from jaxmnist import checkpoint
 from jaxmnist.cli.training_run import CHECKPOINT
-from jaxmnist.config import Config
-from jaxmnist.dataset import Dataset, minibatches
 from jaxmnist.files import previous
-from jaxmnist.training import last_good_step, make_optimizer, start, train_step
 
 TRAIN = Path(__file__).parent.parent / "train.py"
 SMALL = ("--sizes", "784", "4", "10", "--batch-size", "10", "--learning-rate", "0.1", "--checkpoint-every", "1")
@@ -152,6 +148,7 @@ def test_a_finished_run_can_be_made_longer(run, tmp_path):
         (("--epochs", "2"), "has made 3 already"),
         (("--epochs", "auto"), "epochs auto"),
         (("--run-dir", "elsewhere"), "leave --run-dir out"),
+        (("--recipe", "best"), "leave --recipe out"),
     ],
 )
 def test_a_resume_that_contradicts_the_run_says_so_and_changes_nothing(run, finished, options, said):
@@ -338,30 +335,6 @@ def test_a_read_only_folder_is_an_error(run, tmp_path):
 def test_nobody_else_may_write_to_a_run(finished):
     for path in (finished, *finished.iterdir()):
         assert path.stat().st_mode & 0o022 == 0, path
-
-
-def test_the_first_bad_step_is_found_and_the_network_before_it_kept():
-    """A step is good as long as the loop of single steps has a finite cost and finite parameters."""
-    config = Config(
-        sizes=(784, 5, 10), activation="relu", cost="cross_entropy", learning_rate=3e37, batch_size=5, optimizer="sgd"
-    )
-    random = np.random.default_rng(0)
-    images = random.integers(0, 255, (100, 784)).astype(np.uint8)
-    train_set = Dataset(jnp.asarray(images), jnp.asarray(random.integers(0, 10, 100).astype(np.uint8)))
-    state = start(jax.random.key(0), config, 100)
-    batches = minibatches(jax.random.split(state.key)[1], train_set, 5)
-    step = jax.jit(lambda state, batch: train_step(state, batch, config, make_optimizer(config, 100)))
-    expected, index = state, 0
-    while True:
-        after, cost = step(expected, jax.tree.map(lambda leaf, index=index: leaf[index], batches))
-        if not all(np.all(np.isfinite(leaf)) for leaf in (cost, *jax.tree.leaves(after.params))):
-            break
-        expected, index = after, index + 1
-    good, found = last_good_step(state, train_set, config)
-    assert found == index
-    assert 0 < index < 20
-    for ours, theirs in zip(jax.tree.leaves(good.params), jax.tree.leaves(expected.params), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.slow

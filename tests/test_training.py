@@ -11,17 +11,14 @@ import pytest
 
 from jaxmnist.config import Config
 from jaxmnist.dataset import Dataset, minibatches
-from jaxmnist.metrics import Metrics
 from jaxmnist.optimizers import nesterov
 from jaxmnist.sources import load
 from jaxmnist.training import (
-    History,
     make_optimizer,
     start,
     train,
     train_epoch,
     train_step,
-    why_not_learning,
 )
 
 
@@ -211,26 +208,3 @@ def test_every_activation_and_cost_learns_the_digits(activation, cost, digits):
     _state, history = jax.jit(train)(jax.random.key(0), digits.train, digits.test, config)
     assert history.test.accuracy[0] < 0.3
     assert history.test.accuracy[-1] > 0.9
-
-
-def entry(cost, accuracy):
-    both = Metrics(jnp.float32(cost), jnp.float32(accuracy))
-    return History(train=both, test=both)
-
-
-@pytest.mark.parametrize(
-    ("previous", "now", "steps", "said"),
-    [
-        (entry(2.5, 0.1), entry(float("nan"), 0.1), 1, "nan"),
-        (entry(2.5, 0.1), entry(float("inf"), 0.1), 1, "inf"),
-        (entry(2.5, 0.1), entry(2.6, 0.5), 1, "not below the 2.5"),
-        (entry(2.5, 0.1), entry(0.9, 0.15), 1_000, "15.0%"),
-        (entry(1.0, 0.1), entry(1.0, 0.1), 2, "stands still"),
-        (entry(2.5, 0.1), entry(0.9, 0.1), 1, None),
-        (entry(1.0, 0.1), entry(0.9, 0.11), 999, None),
-        (entry(2.5, 0.1), entry(0.9, 0.16), 1_875, None),
-    ],
-)
-def test_a_run_that_does_not_learn_is_told_from_one_that_does(previous, now, steps, said):
-    found = why_not_learning(entry(2.5, 0.1), previous, now, steps)
-    assert (found is None) if said is None else (said in found)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jaxmnist.cli import run_folder
 from jaxmnist.cli.inputs import Data, DataOptions, OptionalPath, load_data, select_device
+from jaxmnist.config import Config, validate
 
 if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
 
     from jaxmnist.comparison import Field, Lane, Method, Show
-    from jaxmnist.config import Config
 
 THRESHOLDS = (0.6, 0.4, 0.3, 0.2, 0.15)
 """Mean training costs to reach. A random start has about 2.5; a network that always says the same has 0.9."""
@@ -102,6 +102,7 @@ def run(options: Options) -> int:
         OSError: for files that can't be read or written.
     """
     begin = time.perf_counter()
+    run_folder.refuse_used(options.run_dir)
     _check(options)
     device = select_device(options.data)
 
@@ -120,15 +121,14 @@ def run(options: Options) -> int:
                 f"batch size {options.batch_size}: expected at most the {racing:,} examples that race; "
                 f"try --batch-size {min(Options.batch_size, racing)}"
             )
-        folder = run_folder.create(options.run_dir, "compare")
-        print(f"{device.device_kind} ({device.platform}) · {splits.name} from {splits.origin}")
-        print(conditions(options, field, splits), flush=True)
-        results = race(options, field)
-        write(folder, options, splits, field, results)
-        print(f"\n{text(options, results)}\n\ndrawing", flush=True)
-        draw(folder, options, splits, field, results)
-        files = ", ".join(sorted(path.name for path in folder.iterdir()))
-        print(f"{time.perf_counter() - begin:.0f} s · in {folder}: {files}")
+        with run_folder.created(options.run_dir, "compare") as folder:
+            print(f"{device.device_kind} ({device.platform}) · {splits.name} from {splits.origin}")
+            print(conditions(options, field, splits), flush=True)
+            results = race(options, field)
+            write(folder, options, splits, field, results)
+            print(f"\n{text(options, results)}\n\ndrawing", flush=True)
+            draw(folder, options, splits, field, results)
+            print(f"{time.perf_counter() - begin:.0f} s · in {folder}: {run_folder.listed(folder)}")
         return 0
 
 
@@ -168,7 +168,7 @@ def race(options: Options, field: "Field") -> Results:
     return Results(scores, best, same)
 
 
-def _seconds_per_step(config: "Config", field: "Field") -> float:
+def _seconds_per_step(config: Config, field: "Field") -> float:
     """How long one network takes for a step, alone and without looks: the best of 20 runs of the compiled steps."""
     import jax
     import jax.numpy as jnp
@@ -223,11 +223,7 @@ def _check(options: Options) -> None:
             raise ValueError(
                 f"learning rate η = {rate}: expected finite numbers above 0; try --learning-rates 0.2 0.4 0.8"
             )
-    if not 0 <= options.momentum < 1:
-        raise ValueError(
-            f"momentum μ = {options.momentum}: expected a number in [0, 1), at 1 the steps never fade; "
-            f"try --momentum {Options.momentum}"
-        )
+    validate(Config(momentum=options.momentum))
     for name, least in (("seeds", 2), ("batch_size", 1), ("examples", 1), ("steps", 1), ("full_batch_steps", 1)):
         if getattr(options, name) < least:
             raise ValueError(

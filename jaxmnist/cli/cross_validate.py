@@ -101,7 +101,7 @@ def run(options: Options) -> int:
 
 
 def _run(options: Options, splits: "Splits") -> int:
-    from jaxmnist.population import check_folds
+    from jaxmnist.cross_validation import check_folds
 
     examples = splits.train.labels.shape[0]
     check_folds(options.folds, splits.train)
@@ -119,10 +119,11 @@ def _results(options: Options, epochs: int, splits: "Splits", folder: Path) -> t
     import jax
 
     from jaxmnist.cli import cross_validation_table as tables
+    from jaxmnist.cross_validation import cross_validate
     from jaxmnist.files import write_atomically
     from jaxmnist.plots.population import cross_validation
     from jaxmnist.plots.style import png
-    from jaxmnist.population import cross_validate, grid
+    from jaxmnist.population import grid
 
     settings, examples = options.settings(), splits.train.labels.shape[0]
     members = grid(settings, range(options.seeds))

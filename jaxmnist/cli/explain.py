@@ -52,6 +52,7 @@ def run(options: Options) -> int:
         OSError: for files that can't be read or written.
     """
     check_seed(options.seed)
+    run_folder.refuse_used(options.run_dir)
     device = select_device(options.data)
 
     import jax

@@ -7,8 +7,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from jaxmnist.cli import run_folder
 from jaxmnist.cli.grid import Common, check_grid, check_seeds, progress, write_rows
 from jaxmnist.cli.inputs import Data, DataOptions, OptionalPath, load_data, select_device
@@ -23,9 +21,6 @@ PARTS = 6
 """The training set is cut into so many parts, and one is held out: 10,000 of MNIST's 60,000."""
 
 MEGABYTE = 1_000_000
-
-CHANCE = 0.15
-"""Accuracy of a network that only guesses, at the most."""
 
 SHOWN = 5
 """Settings that are printed, the best first."""
@@ -105,8 +100,9 @@ def run(options: Options) -> int:
 def _run(options: Options, splits: "Splits") -> int:
     import jax
 
+    from jaxmnist.cross_validation import check_folds
     from jaxmnist.dataset import stratified_folds, take
-    from jaxmnist.population import check_folds, group_size
+    from jaxmnist.population import group_size
 
     check_folds(PARTS, splits.train)
     folds_key, order_key = jax.random.split(jax.random.key(options.seeds))  # the first seed that is no network's
@@ -126,6 +122,8 @@ def _results(
     options: Options, order_key: Any, learnt: "Dataset", held_out: "Dataset", splits: "Splits", folder: Path
 ) -> None:
     """Compute, write and tell all there is."""
+    import numpy as np
+
     from jaxmnist.files import write_atomically
     from jaxmnist.plots.population import grid_maps
     from jaxmnist.plots.style import png
@@ -173,6 +171,8 @@ def _results(
 
 def _rows(configs: list[Config], seeds: int, trained: "list[Population]") -> list[dict[str, Any]]:
     """A row for each network, setting by setting."""
+    import numpy as np
+
     costs = np.concatenate([some.measured.cost[:, -1] for some in trained])
     accuracies = np.concatenate([some.measured.accuracy[:, -1] for some in trained])
     running = np.concatenate([some.running_cost[:, -1] for some in trained])
@@ -213,6 +213,8 @@ def _settings(configs: list[Config], rows: list[dict[str, Any]], seeds: int) -> 
 
 def _tell(summary: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     """Print the best settings, and which networks didn't learn."""
+    from jaxmnist.divergence import CHANCE
+
     print(
         f"{summary['dataset']} from {summary['origin']}: {summary['networks']} networks, {summary['epochs']} epochs "
         f"each on {summary['train_examples']:,} examples, in {summary['seconds']:.1f} s: "

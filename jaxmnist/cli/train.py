@@ -169,6 +169,8 @@ def _refuse_contradictions(options: Options, saved: Options) -> None:
     if other:
         said = ", ".join(f"--{name.replace('_', '-')} {asked[name]} (it has {had[name]})" for name in other)
         raise ValueError(f"run dir {options.resume}: contradicted by {said}; leave out, or start a new run")
+    if options.recipe != Options.recipe:
+        raise ValueError(f"recipe {options.recipe}: --resume goes on by the run's own recipe; leave --recipe out")
     if options.config.epochs == "auto":
         raise ValueError(f"run dir {options.resume}: epochs auto: expected a number; leave --epochs out to go on")
 

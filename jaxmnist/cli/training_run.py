@@ -18,11 +18,12 @@ from jaxmnist.cli import results, run_folder
 from jaxmnist.cli.exit_codes import INTERRUPTED, NOT_LEARNING
 from jaxmnist.cli.interruption import postponed
 from jaxmnist.config import Config
+from jaxmnist.divergence import last_good_step, why_not_learning
 from jaxmnist.files import previous
 from jaxmnist.metrics import Metrics
 from jaxmnist.network import count_parameters
 from jaxmnist.sources import Splits
-from jaxmnist.training import History, TrainState, last_good_step, measure, start, train_epoch, why_not_learning
+from jaxmnist.training import History, TrainState, measure, start, train_epoch
 
 CHECKPOINT = "checkpoint.safetensors"
 

@@ -1,0 +1,57 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxmnist.config import Config
+from jaxmnist.dataset import Dataset, minibatches
+from jaxmnist.divergence import last_good_step, why_not_learning
+from jaxmnist.metrics import Metrics
+from jaxmnist.training import History, make_optimizer, start, train_step
+
+
+def entry(cost, accuracy):
+    both = Metrics(jnp.float32(cost), jnp.float32(accuracy))
+    return History(train=both, test=both)
+
+
+@pytest.mark.parametrize(
+    ("previous", "now", "steps", "said"),
+    [
+        (entry(2.5, 0.1), entry(float("nan"), 0.1), 1, "nan"),
+        (entry(2.5, 0.1), entry(float("inf"), 0.1), 1, "inf"),
+        (entry(2.5, 0.1), entry(2.6, 0.5), 1, "not below the 2.5"),
+        (entry(2.5, 0.1), entry(0.9, 0.15), 1_000, "15.0%"),
+        (entry(1.0, 0.1), entry(1.0, 0.1), 2, "stands still"),
+        (entry(2.5, 0.1), entry(0.9, 0.1), 1, None),
+        (entry(1.0, 0.1), entry(0.9, 0.11), 999, None),
+        (entry(2.5, 0.1), entry(0.9, 0.16), 1_875, None),
+    ],
+)
+def test_a_run_that_does_not_learn_is_told_from_one_that_does(previous, now, steps, said):
+    found = why_not_learning(entry(2.5, 0.1), previous, now, steps)
+    assert (found is None) if said is None else (said in found)
+
+
+def test_the_first_bad_step_is_found_and_the_network_before_it_kept():
+    """A step is good as long as the loop of single steps has a finite cost and finite parameters."""
+    config = Config(
+        sizes=(784, 5, 10), activation="relu", cost="cross_entropy", learning_rate=3e37, batch_size=5, optimizer="sgd"
+    )
+    random = np.random.default_rng(0)
+    images = random.integers(0, 255, (100, 784)).astype(np.uint8)
+    train_set = Dataset(jnp.asarray(images), jnp.asarray(random.integers(0, 10, 100).astype(np.uint8)))
+    state = start(jax.random.key(0), config, 100)
+    batches = minibatches(jax.random.split(state.key)[1], train_set, 5)
+    step = jax.jit(lambda state, batch: train_step(state, batch, config, make_optimizer(config, 100)))
+    expected, index = state, 0
+    while True:
+        after, cost = step(expected, jax.tree.map(lambda leaf, index=index: leaf[index], batches))
+        if not all(np.all(np.isfinite(leaf)) for leaf in (cost, *jax.tree.leaves(after.params))):
+            break
+        expected, index = after, index + 1
+    good, found = last_good_step(state, train_set, config)
+    assert found == index
+    assert 0 < index < 20
+    for ours, theirs in zip(jax.tree.leaves(good.params), jax.tree.leaves(expected.params), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
