@@ -142,7 +142,7 @@ def load_network(run: str | Path) -> SavedNetwork:
 
     Args:
         run: the run's folder, or its weights file; or, as a string, the name of a network that comes with this
-            package, such as "source". (A folder of that name is "./source", or a `Path`.)
+            package: "best" or "source". (A folder of that name is "./source", or a `Path`.)
 
     Raises:
         ValueError: when there is no such file, or it is not what `save_network` wrote.

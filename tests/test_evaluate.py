@@ -24,7 +24,7 @@ def run(tmp_path):
 
 
 def test_the_packaged_network_on_mnist(run, tmp_path, mnist_dir):
-    result = run("--data-dir", mnist_dir, "--run-dir", tmp_path / "out")
+    result = run("source", "--data-dir", mnist_dir, "--run-dir", tmp_path / "out")
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     assert max(map(len, result.stdout.splitlines()[3:-1])) <= 100
@@ -59,8 +59,14 @@ def test_the_packaged_network_on_mnist(run, tmp_path, mnist_dir):
             assert min(image.size) >= 500
 
 
+def test_without_a_run_the_best_packaged_network_is_evaluated(run, mnist_dir):
+    found = json.loads(run("--data-dir", mnist_dir, "--json").stdout)
+    assert found["run"] == "best"
+    assert found["accuracy"] == pytest.approx(load_network("best").about["test_accuracy"], abs=2e-4)
+
+
 def test_noise_that_it_is_sure_of_is_counted_and_called_noise(run, tmp_path, mnist_dir):
-    result = run("--data-dir", mnist_dir, "--json")
+    result = run("source", "--data-dir", mnist_dir, "--json")
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)
     assert found == json.loads(next((tmp_path / "runs").glob("*-evaluate/evaluation.json")).read_text())

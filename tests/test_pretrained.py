@@ -1,5 +1,8 @@
 import json
 import shlex
+import subprocess
+import sys
+import zipfile
 from importlib.resources import files
 from pathlib import Path
 
@@ -9,10 +12,12 @@ import pytest
 
 from jaxmnist import sources
 from jaxmnist.checkpoint import PRETRAINED, load_network
+from jaxmnist.config import RECIPES
 from jaxmnist.metrics import evaluate
 from jaxmnist.network import SIZES, count_parameters
 
-NAMES = ("source",)
+ROOT = Path(__file__).parent.parent
+NAMES = ("best", "source")
 
 
 def test_the_networks_are_in_the_installed_package():
@@ -43,6 +48,12 @@ def test_source_is_3blue1browns_network():
     assert network.about["test_accuracy"] >= 0.945
 
 
+def test_best_is_the_recipe_of_that_name():
+    network = load_network("best")
+    assert (network.config, count_parameters(network.params)) == (RECIPES["best"], 13_002)
+    assert network.about["test_accuracy"] >= 0.973
+
+
 def test_a_name_is_a_packaged_network_and_a_path_is_a_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "source").mkdir()
@@ -50,19 +61,31 @@ def test_a_name_is_a_packaged_network_and_a_path_is_a_path(tmp_path, monkeypatch
     for path in ("./source", Path("source")):
         with pytest.raises(ValueError, match=r"no weights\.safetensors in it"):
             load_network(path)
-    with pytest.raises(ValueError, match="come with jaxmnist: source"):
+    with pytest.raises(ValueError, match="come with jaxmnist: best, source"):
         load_network("nosuch")
     weights = load_network(PRETRAINED / "source.safetensors").params[0].weights
     assert np.array_equal(weights, load_network("source").params[0].weights)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+def test_a_built_wheel_has_the_networks(tmp_path):
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path, ROOT]
+    subprocess.run(list(map(str, build)), check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        for name in NAMES:
+            packed = archive.read(f"jaxmnist/pretrained/{name}.safetensors")
+            assert packed == PRETRAINED.joinpath(f"{name}.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param("best", marks=pytest.mark.measured), pytest.param("source", marks=pytest.mark.slow)]
+)
 def test_the_command_in_a_networks_file_makes_it_again(name, tmp_path, mnist_dir):
     packaged = load_network(name)
     python, script, *options = shlex.split(packaged.about["command"])
     assert (python, script) == ("python", "train.py")
-    program = (str(Path(__file__).parents[1] / script),)
+    program = (str(ROOT / script),)
     result = command_line.run(
         tmp_path, *options, "--data-dir", mnist_dir, "--run-dir", tmp_path / "again", program=program, timeout=600
     )

@@ -37,8 +37,8 @@ class Options:
     of noise: it can't say that an image is no digit, and so the figures show how often it is sure of one.
     """
 
-    run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]")] = "source"
-    """Folder of a training run, its weights file, or source, a network that comes with jaxmnist."""
+    run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]")] = "best"
+    """Folder of a training run, its weights file, or best or source, the networks that come with jaxmnist."""
     data: Data = dataclasses.field(default_factory=DataOptions)
     run_dir: OptionalPath = None
     """New folder for the results (default: runs/<time>-evaluate)."""

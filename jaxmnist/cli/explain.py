@@ -31,7 +31,7 @@ class Options:
         tyro.conf.DisallowNone,
         tyro.conf.arg(metavar="[RUN]", help_behavior_hint=""),
     ] = None
-    """Folder of a training run, its weights file, or source, a network that comes with jaxmnist (default: a random network, before training: a mess)."""  # noqa: E501
+    """Folder of a training run, its weights file, or best or source, which come with jaxmnist (default: a random network, before training: a mess)."""  # noqa: E501
     index: int = 0
     """Which example of the test set, from 0."""
     data: Data = dataclasses.field(default_factory=DataOptions)

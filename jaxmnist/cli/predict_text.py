@@ -11,10 +11,11 @@ from jaxmnist.cli.characters import bar, beside, shaded
 from jaxmnist.images import Normalised
 
 UNSURE = 0.5
-"""How close the second digit's output makes a reading doubtful. The packaged network's comes so close on 6 % of MNIST's
-test images, and on half of those that it reads wrong."""
+"""How close the second digit's output makes a reading doubtful. The packaged networks' come so close on 3 % (best) and
+6 % (source) of MNIST's test images, and on half of those that they read wrong."""
 UNLIKE = 0.3
-"""Largest output of what looks like no digit: the packaged network has less on 1 % of MNIST's test images."""
+"""Largest output of what looks like no digit: source has less on 1 % of MNIST's test images; best, whose ten
+add up to 1, hardly ever."""
 WIDEST_PEN = 5.5
 """Strokes wider than any in MNIST, in pixels of 28."""
 BARS = "▁▂▃▄▅▆▇█"
