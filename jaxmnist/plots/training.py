@@ -10,6 +10,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from jaxmnist.plots.style import TEST, TRAIN
 
+MARKED = 60
+"""Epochs up to which each is a dot on its curve; of more, dots hide the curve."""
+
 
 def learning_curves(history: Mapping[str, Float[np.ndarray, "epochs"]], title: str) -> Figure:
     """Mean cost and accuracy by epoch, training and test side by side.
@@ -22,6 +25,7 @@ def learning_curves(history: Mapping[str, Float[np.ndarray, "epochs"]], title: s
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     figure.suptitle(title)
     epochs = np.arange(1, len(history["train_cost"]))
+    drawn = {"marker": "o", "markersize": 3} if len(epochs) <= MARKED else {"linewidth": 0.9}
     panels = (
         ("cost", "mean cost per example", 1, "{:.3f}"),
         ("accuracy", "accuracy (%)", 100, "{:.1f} %"),
@@ -29,22 +33,14 @@ def learning_curves(history: Mapping[str, Float[np.ndarray, "epochs"]], title: s
     for axes, (measure, label, unit, form) in zip(figure.subplots(1, 2), panels, strict=True):
         for part, name, colour in (("train", "training", TRAIN), ("test", "test", TEST)):
             values = unit * history[f"{part}_{measure}"]
-            axes.plot(epochs, values[1:], color=colour, marker="o", markersize=3, label=name)
-            axes.annotate(
-                form.format(values[-1]),
-                (epochs[-1], values[-1]),
-                xytext=(6, 0),
-                textcoords="offset points",
-                color=colour,
-                va="center",
-            )
+            axes.plot(epochs, values[1:], color=colour, label=f"{name}, {form.format(values[-1])} at the end", **drawn)
         axes.set(xlabel="epoch", ylabel=label)
         axes.set_title(
             f"before training: {form.format(unit * history[f'test_{measure}'][0])} on the test set",
             fontsize="medium",
             color="0.35",
         )
-        axes.set_xlim(0, epochs[-1] * 1.13 + 0.5)
+        axes.set_xlim(0, epochs[-1] + 0.5)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
