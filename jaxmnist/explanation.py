@@ -75,7 +75,7 @@ def explain(params: Params, image: UInt8[np.ndarray, "784"], label: int, config:
         exact,
         label,
         a,
-        terms,
+        terms + 0.0,  # −0 becomes 0
         back,
         levers,
         numerical[np.searchsorted(chosen, into_label)],
@@ -104,7 +104,7 @@ def _compute(
     numerical = central_differences(cost_of, params, chosen)
     return (
         a,
-        jax.vmap(COSTS[cost])(a[-1][:, None], target[:, None]) + 0.0,  # −0 becomes 0
+        jax.vmap(COSTS[cost])(a[-1][:, None], target[:, None]),
         back,
         pull_levers(params, pixels, target, len(params), label, activation, cost),
         numerical,

@@ -51,6 +51,7 @@ def test_any_network_is_explained_and_a_wide_one_is_measured_in_a_sample(config)
     found = explained(config)
     assert set(TERMS) >= {config.cost}
     assert found.terms.shape == (10,)
+    assert not np.signbit(found.terms).any()  # no term is written as -0.000000
     assert found.terms.sum() == pytest.approx(float(found.back.cost), rel=1e-12)  # float64
     assert found.automatic_digits > 12
     assert found.numerical_digits > 6

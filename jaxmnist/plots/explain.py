@@ -102,9 +102,9 @@ def _draw_ledger(axes: Axes, explanation: Explanation, cost: Cost) -> None:
     terms = [f"{term:.6f}" for term in explanation.terms]
     for place, written in enumerate((TERMS[cost], *terms, f"C = {explanation.back.cost:.6f}"), -1):
         bold = "normal" if 0 <= place < 10 else "bold"
-        axes.text(1.6, place, written, va="center", ha="right", fontsize=9.5, fontweight=bold)
-    axes.set(yticks=digits, ylim=(10.6, -1.6), xlim=(0, 1.6), xticks=[0, 0.5, 1], ylabel="digit")
-    axes.set_xlabel("activation", x=0.31)
+        axes.text(1.75, place, written, va="center", ha="right", fontsize=9.5, fontweight=bold)
+    axes.set(yticks=digits, ylim=(10.6, -1.6), xlim=(0, 1.75), xticks=[0, 0.5, 1], ylabel="digit")
+    axes.set_xlabel("activation", x=0.285)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines["bottom"].set_bounds(0, 1)
     axes.spines["left"].set_bounds(-0.5, 9.5)
