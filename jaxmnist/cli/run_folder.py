@@ -38,9 +38,10 @@ def refuse_used(run_dir: Path | None) -> None:
     _refuse_held(run_dir)
     entries = sorted(entry.name for entry in run_dir.iterdir() if not entry.name.startswith("."))
     if entries:
+        training = " (a training goes on by --resume)" if "config.json" in entries else ""
         raise ValueError(
             f"run dir {run_dir}: holds {entries[0]!r} already, expected a new or an empty folder, as a run never "
-            f"overwrites another; choose another --run-dir, or leave it out, or go on with that run by --resume"
+            f"overwrites another; choose another --run-dir, or leave it out{training}"
         )
 
 
