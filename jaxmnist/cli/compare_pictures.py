@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from jaxmnist.cli.compare import LAPS_SEED, THRESHOLDS, Entry, Options, Results
+from jaxmnist.cli.compare_race import LAPS_SEED, THRESHOLDS, Entry, Options, Results
 from jaxmnist.comparison import METHODS, Field, Method, make_lane, run, starts, textbook
 from jaxmnist.files import write_atomically
 from jaxmnist.landscape import Plane, flatten, principal_plane, project, survey

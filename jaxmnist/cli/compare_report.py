@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxmnist.claims import CLAIMS, Claim, Finding, put_to_the_test, quartiles, verdict
 from jaxmnist.cli import run_folder
-from jaxmnist.cli.compare import THRESHOLDS, TUNING, Entry, Options, Results
+from jaxmnist.cli.compare_race import THRESHOLDS, TUNING, Entry, Options, Results
 from jaxmnist.comparison import METHODS, Field, Method
 from jaxmnist.files import write_atomically
 
