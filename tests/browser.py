@@ -12,10 +12,17 @@ from pathlib import Path
 from PIL import Image
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-ARGUMENTS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+ROOT = Path(__file__).parents[1]
 
 THREE = [(60, 45), (95, 28), (135, 38), (140, 70), (118, 92), (92, 98), (125, 102), (148, 128), (135, 162), (98, 174),
          (58, 158)]  # fmt: skip

@@ -21,7 +21,7 @@ from jaxmnist.checkpoint import SavedNetwork
 from jaxmnist.dataset import Dataset
 from jaxmnist.network import Params
 
-SCRIPTS = ("ink", "normalise", "network", "colours", "drawing", "diagram", "panels", "main")
+SCRIPTS = ("numbers", "ink", "normalise", "network", "colours", "drawing", "diagram", "panels", "main")
 """The page's script, in the order in which its parts are put together."""
 NEVER = {"unsure": 0.0, "unlike": 0.0, "widest_pen": 28.0}
 """Limits beyond which nothing goes."""

@@ -15,14 +15,19 @@ const css = (colour, opacity = 1) => `rgb(${colour.map(Math.round).join(" ")} / 
 
 const mixed = (from, to, share) => from.map((channel, at) => channel + (to[at] - channel) * share);
 
-/** Paper at 0, full at 1 or −1: ink or blue above, orange below. */
-function shade(share, above = colours.ink) {
-  return mixed(colours.paper, share < 0 ? colours.negative : above, Math.min(Math.abs(share), 1));
+/** Paper at 0, ink at 1, orange at −1. */
+function shade(share) {
+  return mixed(colours.paper, share < 0 ? colours.negative : colours.ink, Math.min(Math.abs(share), 1));
 }
+
+/** What canvases measured when they were last drawn: to ask the browser each time would make it lay out the page. */
+const measured = new Map();
+new ResizeObserver(() => measured.clear()).observe(document.documentElement);
 
 /** Fit a canvas's pixels to the screen's; gives its context, in which a unit is a CSS pixel, and its size. */
 function fitted(canvas) {
-  const { clientWidth: width, clientHeight: height } = canvas;
+  if (!measured.has(canvas)) measured.set(canvas, { width: canvas.clientWidth, height: canvas.clientHeight });
+  const { width, height } = measured.get(canvas);
   const scale = window.devicePixelRatio || 1;
   const pixels = [Math.round(width * scale), Math.round(height * scale)];
   if (canvas.width !== pixels[0] || canvas.height !== pixels[1]) [canvas.width, canvas.height] = pixels;
@@ -35,12 +40,15 @@ const tile = document.createElement("canvas");
 [tile.width, tile.height] = [SIDE, SIDE];
 
 /** 784 numbers from −1 to 1 as a picture of 28×28 pixels, which is the same canvas at every call. */
-function pictureOf(shares, above) {
+function pictureOf(shares, above = colours.ink) {
   const context = tile.getContext("2d", { willReadFrequently: true });
   const picture = context.createImageData(SIDE, SIDE);
-  for (let at = 0; at < SIDE * SIDE; at++) {
-    picture.data.set(shade(shares[at], above), 4 * at);
-    picture.data[4 * at + 3] = 255;
+  for (let at = 0, to = 0; at < SIDE * SIDE; at++) {
+    const share = Math.min(Math.abs(shares[at]), 1), full = shares[at] < 0 ? colours.negative : above;
+    for (let channel = 0; channel < 3; channel++) {
+      picture.data[to++] = colours.paper[channel] + (full[channel] - colours.paper[channel]) * share;
+    }
+    picture.data[to++] = 255;
   }
   context.putImageData(picture, 0, 0);
   return tile;
@@ -73,5 +81,3 @@ function drawBars(canvas, values) {
   const every = Math.ceil(14 / step);
   for (let at = 0; at < values.length; at += every) context.fillText(at, (at + 0.5) * step, height - 3);
 }
-
-const largestSize = (values) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);

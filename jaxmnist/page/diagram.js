@@ -58,15 +58,18 @@ function networkDiagram(element, looked) {
     const lines = strongest(inputs, outputs, weights, before, mine);
     const most = largestSize(lines.map((line) => line.flow)) || 1;
     const faded = chosen && mine === null ? 0.2 : 1;
+    const raising = css(colours.positive), lowering = css(colours.negative);
     for (const { j, k, flow } of lines) {
-      const share = Math.abs(flow) / most;
-      context.strokeStyle = css(flow < 0 ? colours.negative : colours.positive, faded * (0.1 + 0.75 * share));
-      context.lineWidth = 0.4 + 2.2 * share;
+      const share = Math.sqrt(Math.abs(flow) / most); // in a trained network a few are far stronger than the rest
+      context.strokeStyle = flow < 0 ? lowering : raising;
+      context.globalAlpha = faded * (0.05 + 0.7 * share);
+      context.lineWidth = 0.3 + 2.2 * share ** 2;
       context.beginPath();
       context.moveTo(...places.layers[at][k]);
       context.lineTo(...ends[j]);
       context.stroke();
     }
+    context.globalAlpha = 1;
   }
 
   function drawPixels(context, image) {
@@ -200,19 +203,18 @@ function packed(count, width, height) {
 
 /** The connections into a layer, or into one of its neurons, by what flows through them: the strongest, weakest first. */
 function strongest(inputs, outputs, weights, before, only) {
+  const [first, after] = only === null ? [0, outputs] : [only, only + 1];
+  const active = Array.from(before.keys()).filter((k) => before[k]);
+  const sizes = new Float64Array((after - first) * active.length);
+  let count = 0;
+  for (let j = first; j < after; j++) for (const k of active) sizes[count++] = Math.abs(weights[j * inputs + k] * before[k]);
+  const least = count > MOST_LINES ? select(sizes, count - MOST_LINES) : 0;
   const lines = [];
-  for (let j = only ?? 0; j < (only === null ? outputs : only + 1); j++) {
-    for (let k = 0; k < inputs; k++) {
+  for (let j = first; j < after; j++) {
+    for (const k of active) {
       const flow = weights[j * inputs + k] * before[k];
-      if (flow) lines.push({ j, k, flow });
+      if (Math.abs(flow) >= least && flow) lines.push({ j, k, flow });
     }
   }
-  if (lines.length > MOST_LINES) {
-    const sizes = Float64Array.from(lines, (line) => Math.abs(line.flow));
-    const least = select(sizes, sizes.length - MOST_LINES);
-    return strongestFirst(lines.filter((line) => Math.abs(line.flow) >= least)).slice(0, MOST_LINES).reverse();
-  }
-  return strongestFirst(lines).reverse();
+  return lines.sort((one, other) => Math.abs(one.flow) - Math.abs(other.flow)).slice(-MOST_LINES);
 }
-
-const strongestFirst = (lines) => lines.sort((one, other) => Math.abs(other.flow) - Math.abs(one.flow));

@@ -1,6 +1,7 @@
-// The drawing board: strokes by mouse, pen, finger or keyboard on a page of 200×200 units.
+// The drawing board: strokes by mouse, pen, finger or keyboard on a page of 140×140 units.
 
-const PAGE = 200, KEY_STEP = 5;
+/** Five pixels for each of the 28×28: enough to be fitted well, and few enough to be read between two frames. */
+const PAGE = 140, KEY_STEP = 4;
 
 /**
  * Make a canvas a drawing board.
@@ -13,7 +14,7 @@ function drawingBoard(canvas, changed) {
   [raster.width, raster.height] = [PAGE, PAGE];
   const rasterContext = raster.getContext("2d", { willReadFrequently: true });
   const black = [0, 0, 0], white = [255, 255, 255];
-  let page = { picture: null, strokes: [] }, past = [], pen = 18, stroke = null, byKeys = null;
+  let page = { picture: null, strokes: [] }, past = [], pen = 12, stroke = null, byKeys = null;
 
   function paint() {
     paintPage(rasterContext, 1, page, black, white);

@@ -1,11 +1,9 @@
 // A picture told apart into paper and ink: steps 1 to 5 of what jaxmnist/images.py describes, as jaxmnist/ink.py does it.
 // A picture is { height, width, values }, its rows one after the other from the top.
 
-const LONGEST = 200, CELLS = 32;
-const SURFACE_ROUNDS = 12, ABOVE = 0.6;
+const LONGEST = 200, CELLS = 32, SURFACE_ROUNDS = 12, ABOVE = 0.6;
 const LEAST_CONTRAST = 0.05, INK_SHARE = 0.3, SPECK_SHARE = 0.05;
-const MOST_DIGITS = 20;
-const LEAST_SIGNAL = 5, NOISE_LIMIT = 4;
+const MOST_DIGITS = 20, LEAST_SIGNAL = 5, NOISE_LIMIT = 4;
 
 class Unreadable extends Error {}
 
@@ -36,28 +34,27 @@ function readPage(grey) {
     );
   }
   const strokes = connected(ink, Math.max(INK_SHARE * contrast, NOISE_LIMIT * noise));
-  const { groups, count } = sideBySide(strokes, height, width);
+  const { groups, count } = sideBySide(strokes, width);
   if (count > MOST_DIGITS) {
     throw new Unreadable(
       `all noise: ${count} strokes stand side by side, expected at most ${MOST_DIGITS} digits; use a cleaner picture`,
     );
   }
-  const paper = ink.values.filter((_, at) => strokes[at] === 0).map(Math.abs);
-  const spread = paper.length ? 1.4826 * median(paper) : 0;
-  return { ink, groups, count, spread, block, darkOnLight };
+  return { ink, groups, count, spread: spreadOf(ink, strokes), block, darkOnLight };
 }
 
 /** Step 1: means of blocks of block×block values; a side that isn't a multiple goes on with copies of its last. */
 function shrink({ height, width, values }, block) {
   const rows = Math.ceil(height / block), columns = Math.ceil(width / block);
-  const sums = new Float64Array(rows * columns);
+  const means = new Float64Array(rows * columns);
   for (let y = 0; y < rows * block; y++) {
     const from = Math.min(y, height - 1) * width, to = Math.floor(y / block) * columns;
     for (let x = 0; x < columns * block; x++) {
-      sums[to + Math.floor(x / block)] += values[from + Math.min(x, width - 1)];
+      means[to + Math.floor(x / block)] += values[from + Math.min(x, width - 1)];
     }
   }
-  return { height: rows, width: columns, values: sums.map((sum) => sum / (block * block)) };
+  for (let at = 0; at < means.length; at++) means[at] /= block * block;
+  return { height: rows, width: columns, values: means };
 }
 
 /** Step 2: the brightness of the paper everywhere, and whether it is lighter than the ink; if not, of 1 − light. */
@@ -117,37 +114,12 @@ function leastSquares(basis, values, weights) {
   return solve(rows);
 }
 
-/** Gauss's elimination with pivots; each row ends with its right side. */
-function solve(rows) {
-  const size = rows.length;
-  for (let step = 0; step < size; step++) {
-    let pivot = step;
-    for (let row = step + 1; row < size; row++) {
-      if (Math.abs(rows[row][step]) > Math.abs(rows[pivot][step])) pivot = row;
-    }
-    [rows[step], rows[pivot]] = [rows[pivot], rows[step]];
-    for (let row = step + 1; row < size; row++) {
-      const share = rows[row][step] / rows[step][step];
-      for (let column = step; column <= size; column++) rows[row][column] -= share * rows[step][column];
-    }
-  }
-  const solution = new Array(size);
-  for (let row = size - 1; row >= 0; row--) {
-    let rest = rows[row][size];
-    for (let column = row + 1; column < size; column++) rest -= rows[row][column] * solution[column];
-    solution[row] = rest / rows[row][row];
-  }
-  return solution;
-}
-
 function residualsOf(basis, values, coefficients) {
-  return values.map((value, at) => basis.reduce((rest, term, which) => rest - coefficients[which] * term[at], value));
-}
-
-function dot(one, other) {
-  let sum = 0;
-  for (let at = 0; at < one.length; at++) sum += one[at] * other[at];
-  return sum;
+  const residuals = Float64Array.from(values);
+  basis.forEach((term, which) => {
+    for (let at = 0; at < residuals.length; at++) residuals[at] -= coefficients[which] * term[at];
+  });
+  return residuals;
 }
 
 function medianStep({ height, width, values }) {
@@ -157,6 +129,14 @@ function medianStep({ height, width, values }) {
     for (let at = row * width + 1; at < (row + 1) * width; at++) steps[to++] = Math.abs(values[at] - values[at - 1]);
   }
   return median(steps);
+}
+
+/** How much the ink varies where there is none, as a standard deviation. */
+function spreadOf({ values }, strokes) {
+  const paper = new Float64Array(values.length);
+  let count = 0;
+  for (let at = 0; at < values.length; at++) if (!strokes[at]) paper[count++] = Math.abs(values[at]);
+  return count ? 1.4826 * median(paper.subarray(0, count)) : 0;
 }
 
 /** The largest of all means of a pixel with its eight neighbours; the edge is continued by copies. */
@@ -198,16 +178,16 @@ function connected({ height, width, values }, threshold) {
 }
 
 /** Drop the specks, and join strokes of which one lies above the other; number the groups from left to right. */
-function sideBySide(strokes, height, width) {
+function sideBySide(strokes, width) {
   const spans = [];
-  strokes.forEach((stroke, at) => {
-    if (!stroke) return;
+  for (let at = 0; at < strokes.length; at++) {
+    const stroke = strokes[at], column = at % width;
+    if (!stroke) continue;
     const span = (spans[stroke] ??= { stroke, size: 0, first: width, after: 0 });
-    const column = at % width;
     span.size++;
-    span.first = Math.min(span.first, column);
-    span.after = Math.max(span.after, column + 1);
-  });
+    if (column < span.first) span.first = column;
+    if (column >= span.after) span.after = column + 1;
+  }
   const largest = spans.reduce((most, span) => Math.max(most, span.size), 0);
   const groupOf = new Int32Array(spans.length + 1);
   const kept = spans.filter((span) => span.size >= Math.max(1, SPECK_SHARE * largest));
@@ -223,36 +203,4 @@ function sideBySide(strokes, height, width) {
     groupOf[stroke] = count;
   }
   return { groups: strokes.map((stroke) => groupOf[stroke]), count };
-}
-
-/** The median; of an even number of values the mean of the middle two. Changes their order. */
-function median(values) {
-  const middle = values.length >> 1;
-  const upper = select(values, middle);
-  if (values.length % 2) return upper;
-  let lower = -Infinity;
-  for (let at = 0; at < middle; at++) if (values[at] > lower) lower = values[at];
-  return (lower + upper) / 2;
-}
-
-/** Hoare's selection: the value that sorting would put at this place; smaller ones come to stand before it. */
-function select(values, place) {
-  let first = 0, last = values.length - 1;
-  while (first < last) {
-    const pivot = values[(first + last) >> 1];
-    let up = first, down = last;
-    while (up <= down) {
-      while (values[up] < pivot) up++;
-      while (values[down] > pivot) down--;
-      if (up <= down) {
-        [values[up], values[down]] = [values[down], values[up]];
-        up++;
-        down--;
-      }
-    }
-    if (place <= down) last = down;
-    else if (place >= up) first = up;
-    else break;
-  }
-  return values[place];
 }

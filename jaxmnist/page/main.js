@@ -68,7 +68,7 @@ function show() {
 function otherText() {
   const read = largestAt(state.others);
   const cost = label === null ? "" : `, cost ${short(ledger(networks[OTHER[weights]], state.others, label).cost)}`;
-  return `Orange marks: ${OTHER[weights]} training it reads ${read}, with ${short(state.others[read], 2)}${cost}.`;
+  return `Thin marks: ${OTHER[weights]} training it reads ${read}, with ${short(state.others[read], 2)}${cost}.`;
 }
 
 function showNeuronNow() {
@@ -86,7 +86,7 @@ function showNoise() {
 }
 
 function showFacts() {
-  const [, recipe] = [data, `${data.activation}, ${data.cost.replace("_", " ")}`];
+  const recipe = `${data.activation}, ${data.cost.replace("_", " ")}`;
   const parameters = networks.after.layers.reduce((sum, { inputs, outputs }) => sum + (inputs + 1) * outputs, 0);
   element("facts").textContent =
     `${data.name}: ${data.sizes.join("-")}, ${parameters.toLocaleString("en")} weights and biases; ${recipe}` +

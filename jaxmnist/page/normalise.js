@@ -47,14 +47,14 @@ function normalise(grey) {
 
 function boxOf(groups, height, width) {
   const box = { top: height, bottom: 0, left: width, right: 0 };
-  groups.forEach((group, at) => {
-    if (!group) return;
+  for (let at = 0; at < groups.length; at++) {
+    if (!groups[at]) continue;
     const row = Math.floor(at / width), column = at % width;
     box.top = Math.min(box.top, row);
     box.bottom = Math.max(box.bottom, row + 1);
     box.left = Math.min(box.left, column);
     box.right = Math.max(box.right, column + 1);
-  });
+  }
   return box;
 }
 

@@ -43,8 +43,8 @@ function readingText(state, limits) {
   const read = largestAt(outputs), second = largestAt(outputs.map((a, j) => (j === read ? -1 : a)));
   const confidence = short(outputs[read], 2);
   if (drawn === "noise") {
-    const refused = problem ? `As a picture this is refused (${problem.split(":")[0]}). ` : "";
-    return `${refused}Put straight into the pixels, noise is read as ${read}, with ${confidence}: a network can't say “no digit”.`;
+    const refused = problem ? "Refused as a picture. " : "";
+    return `${refused}Straight into the pixels, noise is read as ${read}, with ${confidence}: a network can't say “no digit”.`;
   }
   if (drawn === "nothing") return "Nothing is drawn yet: these are the outputs for empty paper.";
   if (problem) return `It can't be read. It is ${problem}. These are the outputs for empty paper.`;
@@ -58,8 +58,6 @@ function readingText(state, limits) {
   return `A ${read}, with confidence ${confidence}${doubts.length ? `; ${doubts.join("; ")}` : ""}.`;
 }
 
-const largestAt = (values) => values.reduce((best, value, at) => (value > values[best] ? at : best), 0);
-
 /** Show one neuron: its weights as a map or as bars, its bias, z, a, and where gradient descent would push its bias. */
 function showNeuron(network, passed, deltas, { layer, neuron }) {
   const { inputs, weights, biases } = network.layers[layer - 1];
@@ -69,8 +67,7 @@ function showNeuron(network, passed, deltas, { layer, neuron }) {
   const sigma = last && network.cost === "cross_entropy" ? "softmax(z)" : "σ(z)";
   element("neuron-title").textContent = name;
   const canvas = element("weights");
-  if (layer === 1) drawMap(canvas, own);
-  else drawBars(canvas, own);
+  (layer === 1 ? drawMap : drawBars)(canvas, own);
   const what =
     layer === 1
       ? `Its ${inputs} weights, one for each pixel`
@@ -94,9 +91,6 @@ function showNeuron(network, passed, deltas, { layer, neuron }) {
     }),
   );
 }
-
-const least = (values) => values.reduce((one, other) => Math.min(one, other));
-const most = (values) => values.reduce((one, other) => Math.max(one, other));
 
 /** Show by how much more ink in each pixel would raise an output. */
 function showGradient(slopes, digit, chosen) {
