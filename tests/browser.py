@@ -5,6 +5,7 @@ jaxmnist page --output runs/page.html && python tests/browser.py runs/page.html 
 
 import contextlib
 import io
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -27,7 +28,10 @@ ROOT = Path(__file__).parents[1]
 THREE = [(60, 45), (95, 28), (135, 38), (140, 70), (118, 92), (92, 98), (125, 102), (148, 128), (135, 162), (98, 174),
          (58, 158)]  # fmt: skip
 SEVEN = [(50, 40), (80, 40), (110, 40), (150, 38), (132, 75), (115, 115), (100, 165)]
-"""Strokes on the board, in its 200×200 units."""
+EIGHT = [(100 + wide * math.sin(turn), middle + side * high * math.cos(turn))
+         for side, wide, middle, high in ((1, 30, 63, 30), (-1, 42, 129, 36))
+         for turn in (math.tau * step / 20 for step in range(21))]  # fmt: skip
+"""Strokes on the board, in units of a two-hundredth of its side."""
 
 
 def executable():
@@ -73,9 +77,8 @@ def main(html, png):
     with launched() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 720}, color_scheme="light")
         page.goto(Path(html).resolve().as_uri())
-        page.get_by_role("button", name="Clear").click()
-        draw(page, THREE)
-        page.keyboard.press("3")
+        draw(page, EIGHT)
+        page.locator('#ledger input[value="8"]').click()
         Path(png).write_bytes(picture(page))
 
 

@@ -85,7 +85,7 @@ def _seed(about: "Mapping[str, Any]") -> int:
 
 
 def _samples() -> "Dataset":
-    """One of each digit, from scikit-learn's."""
+    """The first of each digit in the test part of scikit-learn's."""
     import jax.numpy as jnp
 
     from jaxmnist.dataset import Dataset

@@ -35,7 +35,7 @@ def page(
     Args:
         before: the network as training found it, of the same sizes.
         after: the trained network.
-        samples: digits to choose from, beside drawing one's own.
+        samples: some of scikit-learn's digits, to choose from beside drawing one's own.
         name: what the network is called.
         limits: from when on a reading is called doubtful: `unsure`, `unlike` and `widest_pen`, as in
             `jaxmnist predict`; by default never.

@@ -78,6 +78,6 @@ function drawBars(canvas, values) {
   context.fillRect(0, middle - 0.5, width, 1);
   context.font = "10px system-ui, sans-serif";
   context.textAlign = "center";
-  const every = Math.ceil(14 / step);
+  const every = Math.ceil((8 + 6 * String(values.length).length) / step);
   for (let at = 0; at < values.length; at += every) context.fillText(at, (at + 0.5) * step, height - 3);
 }

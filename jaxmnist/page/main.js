@@ -91,11 +91,14 @@ function showFacts() {
   element("facts").textContent =
     `${data.name}: ${data.sizes.join("-")}, ${parameters.toLocaleString("en")} weights and biases; ${recipe}` +
     data.facts.map((fact) => `; ${fact}`).join("");
-  const squared = data.cost === "squared_error";
-  element("term-name").textContent = squared ? "(a − y)²" : "−y ln a";
-  element("cost-name").textContent = squared ? "cost C, the sum of (a − y)²" : "cost C, the sum of −y ln a";
+  const formula = data.cost === "squared_error" ? "(a\u00a0−\u00a0y)²" : "−y\u00a0ln\u00a0a";
+  element("term-name").textContent = formula;
+  element("cost-name").textContent = `cost C, the sum of ${formula}`;
   const thinned = data.sizes.slice(1).some((size, at) => size * data.sizes[at] > MOST_LINES);
-  element("thinned").textContent = thinned ? `Of each layer's lines the ${MOST_LINES} strongest are drawn.` : "";
+  const signed = ["tanh", "silu"].includes(data.activation) && data.sizes.length > 2;
+  element("remarks").textContent =
+    (signed ? "An orange circle is a negative activation. " : "") +
+    (thinned ? `Of each layer's lines the ${MOST_LINES} strongest are drawn.` : "");
 }
 
 function makeSampleButtons() {

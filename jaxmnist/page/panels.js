@@ -5,6 +5,12 @@ const element = (id) => document.getElementById(id);
 /** A number in a few characters, with a true minus. */
 const short = (value, digits = 3) => value.toFixed(digits).replace("-", "−");
 
+/** The same, with the power of ten that a small one needs. */
+const precise = (value) =>
+  value !== 0 && Math.abs(value) < 5e-4 ? value.toExponential(0).replaceAll("-", "−") : short(value);
+
+const named = (digit, article) => `${article}${digit === 8 ? "n" : ""} ${digit}`;
+
 /** The ten rows of the ledger; `choose(label)` is called when the reader says which digit it is. */
 function ledgerTable(body, choose) {
   const rows = Array.from({ length: 10 }, (_, digit) => {
@@ -28,7 +34,7 @@ function ledgerTable(body, choose) {
       row.classList.toggle("right", digit === label);
       radio.checked = digit === label;
       bar.firstChild.style.width = `${100 * outputs[digit]}%`;
-      bar.lastChild.style.left = `calc(4px + (100% - 8px) * ${others[digit].toFixed(4)} - 1px)`;
+      bar.lastChild.style.left = `calc(3px + (100% - 6px) * ${others[digit].toFixed(4)} - 1px)`;
       const [output, wanted, term] = cells;
       output.textContent = short(outputs[digit], 2);
       wanted.textContent = label === null ? "–" : Number(digit === label);
@@ -55,7 +61,7 @@ function readingText(state, limits) {
   }
   if (found.pen > limits.widest_pen) doubts.push("the pen is wider than any in MNIST");
   if (found.digits > 1) doubts.push(`${found.digits} strokes side by side: draw one digit`);
-  return `A ${read}, with confidence ${confidence}${doubts.length ? `; ${doubts.join("; ")}` : ""}.`;
+  return `${named(read, "A")}, with confidence ${confidence}${doubts.length ? `; ${doubts.join("; ")}` : ""}.`;
 }
 
 /** Show one neuron: its weights as a map or as bars, its bias, z, a, and where gradient descent would push its bias. */
@@ -79,10 +85,7 @@ function showNeuron(network, passed, deltas, { layer, neuron }) {
     ["z = w · x + b", short(passed.z[layer][neuron])],
     [`a = ${sigma}`, short(passed.a[layer][neuron])],
   ];
-  if (deltas) {
-    const slope = deltas[layer][neuron];
-    rows.push(["∂C/∂b", Math.abs(slope) < 5e-4 ? slope.toExponential(0).replaceAll("-", "−") : short(slope)]);
-  }
+  if (deltas) rows.push(["∂C/∂b", precise(deltas[layer][neuron])]);
   element("numbers").replaceChildren(
     ...rows.flatMap(([term, value]) => {
       const [name, number] = [document.createElement("dt"), document.createElement("dd")];
@@ -94,7 +97,7 @@ function showNeuron(network, passed, deltas, { layer, neuron }) {
 
 /** Show by how much more ink in each pixel would raise an output. */
 function showGradient(slopes, digit, chosen) {
-  element("gradient-title").textContent = `Which pixels would make it more of a ${digit}?`;
+  element("gradient-title").textContent = `Which pixels would make it more of ${named(digit, "a")}?`;
   drawMap(element("gradient"), slopes);
   element("gradient").setAttribute(
     "aria-label",
@@ -102,5 +105,5 @@ function showGradient(slopes, digit, chosen) {
   );
   element("gradient-text").textContent =
     `The gradient of output ${digit}, ${chosen ? "the right one" : "the one read"}: more ink on blue raises it, more ` +
-    `ink on orange lowers it. Full colour: ${short(largestSize(slopes))} for a pixel from 0 to 1.`;
+    `ink on orange lowers it. Full colour: ${precise(largestSize(slopes))} for a pixel from 0 to 1.`;
 }
