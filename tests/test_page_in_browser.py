@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from browser import SEVEN, THREE, draw, executable, launched, picture
 from handwriting import grey, lit, pasted
+from playwright.sync_api import expect
 from test_page import HOSTILE, SAMPLES, network
 
 from jaxmnist.checkpoint import load_network
@@ -330,7 +332,12 @@ def test_every_control_has_a_name_and_the_reading_is_announced(opened):
     for control in shown.locator("button, input, [role=img], [role=application]").all():
         named = control.evaluate("element => element.ariaLabel || element.labels?.[0]?.innerText || element.innerText")
         assert named.strip(), control
-    assert shown.locator("#reading").get_attribute("aria-live") == "polite"
+    spoken = shown.locator("[aria-live=polite]")
+    draw(shown, THREE)
+    expect(spoken).to_have_text(re.compile("^A 3, with confidence"))
+    shown.locator('#neurons [data-layer="1"][data-neuron="0"]').focus()
+    expect(spoken).to_have_text(re.compile("^Hidden layer 1, neuron 0: bias"))
+    assert spoken.count() == 1
     assert shown.locator("html").get_attribute("lang") == "en"
 
 

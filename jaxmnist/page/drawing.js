@@ -57,7 +57,7 @@ function drawingBoard(canvas, changed) {
   };
 
   canvas.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0 || stroke) return;
+    if (event.button !== 0 || (stroke && !byKeys)) return;
     canvas.setPointerCapture(event.pointerId);
     byKeys = null;
     begin(...placed(event), event);

@@ -10,15 +10,16 @@ const samples = data.samples.map(({ label, image }) => ({
   label,
   bytes: Uint8Array.from(atob(image), (character) => character.charCodeAt(0)),
 }));
-const latencies = [];
-let weights = "after", label = null, neuron = { layer: 1, neuron: 0 }, state = null;
+const latencies = [], PAUSE = 500;
+let weights = "after", label = null, speaking, neuron = { layer: 1, neuron: 0 }, state = null;
 
 readColours();
 const board = drawingBoard(element("board"), update);
 const showLedger = ledgerTable(element("ledger"), chooseLabel);
-const diagram = networkDiagram(element("diagram"), (layer, place) => {
+const diagram = networkDiagram(element("diagram"), (layer, place, steady) => {
   neuron = { layer, neuron: place };
   showNeuronNow();
+  if (steady) speak(`${element("neuron-title").textContent}: ${element("numbers").innerText}`);
 });
 
 /** Read what is on the board anew, and show it; an event is what the reader waits for an answer to. */
@@ -54,6 +55,7 @@ function show() {
   state.gradient = label === null ? null : costGradient(network, passed, label);
   element("digit").textContent = unread ? "?" : read;
   element("reading").textContent = readingText(state, data.limits);
+  speak(element("reading").textContent);
   element("other").textContent = otherText();
   showLedger(state.outputs, state.others, state.read, label, state.ledger?.terms);
   element("cost").textContent = state.ledger ? short(state.ledger.cost) : "–";
@@ -73,6 +75,12 @@ function otherText() {
 
 function showNeuronNow() {
   showNeuron(networks[weights], state.passed, state.gradient?.deltas, neuron);
+}
+
+/** Tell a screen reader, once a stroke has come to rest. */
+function speak(text) {
+  clearTimeout(speaking);
+  speaking = setTimeout(() => (element("spoken").textContent = text), PAUSE);
 }
 
 function chooseLabel(digit) {
