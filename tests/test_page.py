@@ -15,6 +15,7 @@ from PIL import Image
 
 from jaxmnist import training
 from jaxmnist.checkpoint import SavedNetwork, save_network
+from jaxmnist.cli.predict_text import UNLIKE, UNSURE, WIDEST_PEN
 from jaxmnist.config import Config
 from jaxmnist.dataset import Dataset
 from jaxmnist.network import init
@@ -79,6 +80,7 @@ def test_the_command_writes_one_file_of_at_most_300_kilobytes(run, tmp_path):
     data = json.loads(Parts(content.decode()).inside["application/json"])
     assert (data["name"], data["sizes"]) == ("source", [784, 16, 16, 10])
     assert data["facts"] == ["trained on mnist", "reads 95.0% of 10,000 test images right"]
+    assert data["limits"] == {"unsure": UNSURE, "unlike": UNLIKE, "widest_pen": WIDEST_PEN}
     assert [sample["label"] for sample in data["samples"]] == list(range(10))
     assert numbers(data["after"]).size == numbers(data["before"]).size == 13_002
 

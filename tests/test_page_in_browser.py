@@ -18,7 +18,7 @@ from jaxmnist.cost import COSTS
 from jaxmnist.idx import read_images
 from jaxmnist.images import normalise
 from jaxmnist.network import activations, forward
-from jaxmnist.page import page
+from jaxmnist.page import NEVER, page
 
 pytestmark = pytest.mark.slow
 
@@ -64,10 +64,10 @@ def opened(browser, tmp_path):
     """Opens a network's page from a file; at the end nothing may have been asked for, refused or complained about."""
     contexts, complaints, asked, pages = [], [], [], []
 
-    def open_(trained, name="it", **options):
+    def open_(trained, name="it", limits=None, **options):
         before = network(trained.config.sizes, seed=99).params
         path = tmp_path / f"{len(pages)}.html"
-        path.write_text(page(before, trained, SAMPLES, name), encoding="utf-8")
+        path.write_text(page(before, trained, SAMPLES, name, limits), encoding="utf-8")
         contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options}))
         shown = contexts[-1].new_page()
         shown.add_init_script(RECORD_VIOLATIONS)
@@ -273,6 +273,20 @@ def test_labels_cost_and_gradient_are_told(opened):
     shown.locator(".switch label", has_text="before").click()
     assert float(shown.locator("#cost").inner_text()) > 1
     assert "after training it reads 7" in shown.locator("#other").inner_text()
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [
+        ({"unsure": 2}, "unsure: next is"),
+        ({"unsure": 2, "unlike": 2}, "; unlike any digit."),
+        ({"widest_pen": 0.5}, "; the pen is wider than any in MNIST."),
+    ],
+)
+def test_doubts_are_told(opened, limit, said):
+    shown = opened(load_network("source"), limits={**NEVER, **limit})
+    draw(shown, THREE)
+    assert said in shown.locator("#reading").inner_text()
 
 
 def test_samples_and_noise_can_be_chosen(opened):

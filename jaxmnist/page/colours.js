@@ -79,5 +79,8 @@ function drawBars(canvas, values) {
   context.font = "10px system-ui, sans-serif";
   context.textAlign = "center";
   const every = Math.ceil((8 + 6 * String(values.length).length) / step);
-  for (let at = 0; at < values.length; at += every) context.fillText(at, (at + 0.5) * step, height - 3);
+  for (let at = 0; at < values.length; at += every) {
+    const half = 3 * String(at).length + 1;
+    context.fillText(at, Math.min(Math.max((at + 0.5) * step, half), width - half), height - 3);
+  }
 }
