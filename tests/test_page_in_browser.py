@@ -360,10 +360,17 @@ def test_a_finger_draws(opened):
     box = shown.locator("#board").bounding_box()
     places = [{"x": box["x"] + x / 200 * box["width"], "y": box["y"] + y / 200 * box["height"]} for x, y in SEVEN]
     touch = shown.context.new_cdp_session(shown)
-    touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": places[:1]})
-    for place in places[1:]:
-        touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [place]})
-    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    def touches(kind, *fingers):
+        points = [{**place, "id": finger} for finger, place in enumerate(fingers)]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    resting = {"x": box["x"] + 20, "y": box["y"] + box["height"] - 20}
+    touches("touchStart", places[0])
+    touches("touchStart", places[0], resting)
+    for step, place in enumerate(places[1:]):
+        touches("touchMove", place, {**resting, "x": resting["x"] + step})
+    touches("touchEnd")
     assert shown.locator("#digit").inner_text() == "7"
     assert shown.evaluate("scrollY") == 0
     neuron = shown.locator('#neurons [data-layer="1"][data-neuron="5"]')

@@ -14,7 +14,7 @@ function drawingBoard(canvas, changed) {
   [raster.width, raster.height] = [PAGE, PAGE];
   const rasterContext = raster.getContext("2d", { willReadFrequently: true });
   const black = [0, 0, 0], white = [255, 255, 255];
-  let page = { picture: null, strokes: [] }, past = [], pen = 12, stroke = null, byKeys = null;
+  let page = { picture: null, strokes: [] }, past = [], pen = 12, stroke = null, pointer = null, byKeys = null;
 
   function paint() {
     paintPage(rasterContext, 1, page, black, white);
@@ -58,16 +58,21 @@ function drawingBoard(canvas, changed) {
 
   canvas.addEventListener("pointerdown", (event) => {
     if (event.button !== 0 || (stroke && !byKeys)) return;
-    canvas.setPointerCapture(event.pointerId);
+    pointer = event.pointerId; // a second finger draws nothing
+    canvas.setPointerCapture(pointer);
     byKeys = null;
     begin(...placed(event), event);
   });
   canvas.addEventListener("pointermove", (event) => {
-    if (!stroke || byKeys) return;
+    if (!stroke || byKeys || event.pointerId !== pointer) return;
     const passed = event.getCoalescedEvents?.() ?? [];
     extend((passed.length ? passed : [event]).map(placed), event);
   });
-  for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => (stroke = null));
+  for (const name of ["pointerup", "pointercancel"]) {
+    canvas.addEventListener(name, (event) => {
+      if (event.pointerId === pointer && !byKeys) stroke = null;
+    });
+  }
 
   canvas.addEventListener("keydown", (event) => {
     const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
