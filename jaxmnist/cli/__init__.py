@@ -14,7 +14,7 @@ from typing import Any
 
 import tyro
 
-from jaxmnist.cli import compare, cross_validate, evaluate, explain, predict, sweep, train
+from jaxmnist.cli import compare, cross_validate, evaluate, explain, page, predict, sweep, train
 from jaxmnist.cli.exit_codes import BAD_INPUT, READER_LEFT, STOPPED
 
 HELP = ("-h", "--help")
@@ -24,6 +24,7 @@ COMMANDS: dict[str, ModuleType] = {
     "explain": explain,
     "predict": predict,
     "evaluate": evaluate,
+    "page": page,
     "compare": compare,
     "cross-validate": cross_validate,
     "sweep": sweep,

@@ -3,18 +3,22 @@
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
 
 from jaxmnist.cli import run_folder
-from jaxmnist.cli.inputs import Data, DataOptions, OptionalPath, check_seed, data_of_run, load_data, select_device
+from jaxmnist.cli.inputs import (
+    Data,
+    DataOptions,
+    OptionalPath,
+    check_seed,
+    data_of_run,
+    load_data,
+    select_device,
+    untrained,
+)
 from jaxmnist.config import Config
-
-if TYPE_CHECKING:
-    import jax
-
-    from jaxmnist.network import Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +69,7 @@ def run(options: Options) -> int:
     config = trained.config if trained else Config()
     with jax.default_device(device), ThreadPoolExecutor() as beside:
         # A second each: the compiler and the import of matplotlib work while the data is read and the rest compiles.
-        params = beside.submit(lambda: trained.params if trained else _untrained(options.seed, config, device))
+        params = beside.submit(lambda: trained.params if trained else untrained(options.seed, config, device))
         beside.submit(import_module, "jaxmnist.plots.explain")
         splits = load_data(data_of_run(options.data, trained.about if trained else {}))
         images, labels = map(np.asarray, splits.test)
@@ -90,14 +94,3 @@ def run(options: Options) -> int:
     write_atomically(folder / "explain.png", png(picture(explanation, config.cost, title)))
     print(f"{text(explanation, config, title)}\n\nin {folder}: explain.png")
     return 0
-
-
-def _untrained(seed: int, config: Config, device: "jax.Device") -> "Params":
-    """The network that a training run with this seed starts from, whatever the number of examples."""
-    import jax
-
-    from jaxmnist.training import start
-
-    with jax.default_device(device):
-        params: Params = start(jax.random.key(seed), config, examples=60_000).params
-    return params

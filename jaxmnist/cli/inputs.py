@@ -1,4 +1,4 @@
-"""What every command that learns or measures asks for: which data, and which device computes."""
+"""What commands have in common: which data, which device computes, which network."""
 
 import dataclasses
 import os
@@ -15,6 +15,8 @@ from jaxmnist.config import DatasetName, Platform
 if TYPE_CHECKING:
     import jax
 
+    from jaxmnist.config import Config
+    from jaxmnist.network import Params
     from jaxmnist.sources import Progress, Splits
 
 OptionalPath = Annotated[Path | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint="")]
@@ -85,6 +87,17 @@ def check_seed(seed: int) -> None:
     """
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed {seed}: expected a whole number from 0 to {2**32 - 1:,}; try --seed 0")
+
+
+def untrained(seed: int, config: "Config", device: "jax.Device") -> "Params":
+    """The network that a training run with this seed starts from, whatever the number of examples."""
+    import jax
+
+    from jaxmnist.training import start
+
+    with jax.default_device(device):
+        params: Params = start(jax.random.key(seed), config, examples=60_000).params
+    return params
 
 
 def _remember_compiled() -> None:

@@ -1,0 +1,96 @@
+"""The page command: a network as a web page to draw on."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from jaxmnist.cli.inputs import DataOptions, check_seed, select_device, untrained
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jaxmnist.dataset import Dataset
+
+LARGE = 300_000
+"""Bytes above which a page is called large."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Make a web page on which you draw a digit and see the network read it.
+
+    The page is one file that needs no server and no network: open it, send it, keep it. Draw by mouse, pen, finger or
+    keyboard: the drawing becomes 28×28 pixels as jaxmnist predict makes them, and all neurons and connections show what
+    they do. Look at a neuron for its weights, bias, z and a. Say which digit you meant, and see the cost term by term,
+    and the gradient: which pixels would raise the right output. The network as it was before training, random, is in
+    the page too, to compare.
+    """
+
+    run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]")] = "source"
+    """Folder of a training run, its weights file, or source or best, the networks that come with jaxmnist."""
+    output: Path = Path("page.html")
+    """New file for the page."""
+
+
+def run(options: Options) -> int:
+    """Write the page.
+
+    Returns:
+        The exit code: 0.
+
+    Raises:
+        ValueError: for a run that is none, and a file that is there already.
+        OSError: for files that can't be read or written.
+    """
+    output = options.output
+    if output.exists() or output.is_symlink():
+        what = "a folder" if output.is_dir() else "there already"
+        raise ValueError(f"output {output}: is {what}, expected a new file; choose another --output, or move it away")
+    device = select_device(DataOptions(platform="cpu"))  # nothing here is worth starting an accelerator for
+
+    import jax
+
+    from jaxmnist.checkpoint import load_network
+    from jaxmnist.cli.predict_text import UNLIKE, UNSURE, WIDEST_PEN
+    from jaxmnist.files import write_atomically
+    from jaxmnist.page import page
+
+    with jax.default_device(device):
+        network = load_network(options.run)
+        before = untrained(_seed(network.about), network.config, device)
+        name = Path(options.run).resolve().name or options.run
+        limits = {"unsure": UNSURE, "unlike": UNLIKE, "widest_pen": WIDEST_PEN}
+        content = page(before, network, _samples(), name, limits).encode()
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise OSError(f"output {output}: can't be written ({problem.strerror or problem})") from problem
+    write_atomically(output, content)
+    if len(content) > LARGE:
+        print(f"warning: {output} is large, as the network is; a browser may be slow with it", file=sys.stderr)
+    print(f"{output}: {len(content) / 1000:,.0f} KB, open it in a browser")
+    return 0
+
+
+def _seed(about: "Mapping[str, Any]") -> int:
+    """The seed that the network was trained with, by what its weights file says."""
+    seed = about.get("seed")
+    if not isinstance(seed, int):
+        raise ValueError(f"seed {seed!r} in the run's weights file: expected a whole number; train it anew")
+    check_seed(seed)
+    return seed
+
+
+def _samples() -> "Dataset":
+    """The first of each digit in the test part of scikit-learn's."""
+    import jax.numpy as jnp
+
+    from jaxmnist.dataset import Dataset
+    from jaxmnist.sources import load
+
+    images, labels = load("digits").test
+    chosen = jnp.array([jnp.argmax(labels == digit) for digit in range(10)])
+    return Dataset(images[chosen], labels[chosen])
