@@ -21,7 +21,7 @@ import numpy_epoch
 from jaxmnist.config import Config
 from jaxmnist.dataset import Dataset, minibatch_order
 from jaxmnist.network import Layer, forward
-from jaxmnist.training import start, train_epoch
+from jaxmnist.training import TrainState, start, train_epoch
 
 
 class Work(NamedTuple):
@@ -73,6 +73,21 @@ def ours(work):
         costs.block_until_ready()
 
     return Trainer(epoch, lambda: [np.asarray(leaf) for leaf in jax.tree.leaves(state.params)])
+
+
+def ours_together(networks, train_set, config):
+    """Networks from different starts as one program; they share their minibatches, as `train_population`'s may.
+
+    Returns:
+        A function of their states that trains all for an epoch, and the states before the first.
+    """
+    examples = train_set.labels.shape[0]
+    keys = jax.random.split(jax.random.key(0), networks)
+    states = jax.vmap(lambda key: start(key, config, examples))(keys)
+    states = states._replace(key=jax.random.key(1), epoch=jnp.zeros((), jnp.int32))
+    axes = TrainState(params=0, optimizer_state=0, key=None, epoch=None)
+    together = jax.vmap(lambda state: train_epoch(state, train_set, config), in_axes=(axes,), out_axes=(axes, 0))
+    return jax.jit(together).lower(states).compile(), states
 
 
 def tight_numpy(work):
