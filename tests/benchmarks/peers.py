@@ -5,7 +5,6 @@ round, so that what the machine does meanwhile hits all alike. It prints a table
 """
 
 import jax
-import numpy as np
 from measuring import (
     COLOURS,
     HEADINGS,
@@ -19,13 +18,10 @@ from measuring import (
     parser,
     write,
 )
-from trainers import OTHER_COST, TRAINERS, Work, orders
+from trainers import OTHER_COST, TRAINERS, Work, agreement, orders
 
 from jaxmnist.config import Config
 from jaxmnist.network import count_parameters, init
-
-AGREE = 1e-4
-"""Largest relative difference of a parameter array after 50 steps, by its norm: float32 rounding, 50 times over."""
 
 
 def main():
@@ -71,30 +67,6 @@ def measure(peers, images, labels, batch_size, rounds, rate):
         print(f"  {name:18} {columns(row)} {speed:8.1f} {speed / rate:6.1%}  {agrees}")
     print(flush=True)
     return {"batch_size": batch_size, "examples": len(labels), "peers": rows}
-
-
-def agreement(peers, work):
-    """How far each peer's parameters are from ours after 50 steps; refuses those that do other work."""
-    few = 50 * work.config.batch_size
-    work = work._replace(images=np.resize(work.images, (few, 784)), labels=np.resize(work.labels, few))
-    order = orders(work, 1)[0]
-    found = {}
-    for name, make in peers.items():
-        trainer = make(work)
-        trainer.epoch(order)
-        found[name] = [np.array(array) for array in trainer.params()]
-    expected = found.get("this project", next(iter(found.values())))
-    differences = {
-        name: max(
-            float(np.linalg.norm(theirs - ours) / np.linalg.norm(ours))
-            for theirs, ours in zip(params, expected, strict=True)
-        )
-        for name, params in found.items()
-    }
-    wrong = {name: off for name, off in differences.items() if off > AGREE and name not in OTHER_COST}
-    if wrong:
-        raise SystemExit(f"error: not the same work: after 50 steps parameters differ by {wrong}, at most {AGREE}")
-    return differences
 
 
 def picture(results):
