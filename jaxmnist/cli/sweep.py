@@ -7,8 +7,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from jaxmnist.cli import run_folder
 from jaxmnist.cli.grid import Common, check_grid, check_seeds, progress, write_rows
 from jaxmnist.cli.inputs import Data, DataOptions, OptionalPath, load_data, select_device
@@ -126,6 +124,8 @@ def _results(
     options: Options, order_key: Any, learnt: "Dataset", held_out: "Dataset", splits: "Splits", folder: Path
 ) -> None:
     """Compute, write and tell all there is."""
+    import numpy as np
+
     from jaxmnist.files import write_atomically
     from jaxmnist.plots.population import grid_maps
     from jaxmnist.plots.style import png
@@ -173,6 +173,8 @@ def _results(
 
 def _rows(configs: list[Config], seeds: int, trained: "list[Population]") -> list[dict[str, Any]]:
     """A row for each network, setting by setting."""
+    import numpy as np
+
     costs = np.concatenate([some.measured.cost[:, -1] for some in trained])
     accuracies = np.concatenate([some.measured.accuracy[:, -1] for some in trained])
     running = np.concatenate([some.running_cost[:, -1] for some in trained])
