@@ -39,7 +39,7 @@ PARTS = {
     "the rest": "",
     "first epoch": "begins with the first step",
 }
-"""In the order of the clock, as they are printed and drawn."""
+"""In the order of the clock, but for the rest, which lies between the others."""
 
 TOTALS = ("until the first step", "until the first epoch's end")
 
