@@ -66,7 +66,7 @@ def main():
         with jax.default_matmul_precision("highest"):
             differences = agreement(peers, work) | proofs(work._replace(images=images[:2_000], labels=labels[:2_000]))
         print("same work: " + ", ".join(f"{name} {off:.0e}" for name, off in differences.items()) + "\n", flush=True)
-        floor = floor_of(work, options.quick)
+        floor = floor_of(work, 512 if options.quick else 2048 if device.platform == "cpu" else 8192)
         todo = orders(work, options.rounds + 1)
         trainers = {name: make(work).epoch for name, make in peers.items()} | in_other_ways(
             work, networks, options.unroll
@@ -184,16 +184,20 @@ def epoch_by_epoch(work):
     return run
 
 
-def floor_of(work, quick):
-    """What an epoch cannot do without, and how long that takes this device at the least."""
+def floor_of(work, side):
+    """What an epoch cannot do without, and how long that takes this device at the least.
+
+    Args:
+        work: its parameters and examples count.
+        side: of the square matrices whose product is timed; large enough to keep the device busy.
+    """
     state = start(work.key, work.config, len(work.labels))
     parameters, steps = count_parameters(state.params), work.config.steps_per_epoch(len(work.labels))
     flops = 6 * parameters * steps * work.config.batch_size
     bytes_once = steps * work.config.batch_size * (784 + 1)
     # read for the products and for the update, written once; the velocities read and written
     bytes_of_steps = steps * 5 * 4 * parameters
-    rate = matrix_product_rate(512 if quick else 2048 if jax.devices()[0].platform == "cpu" else 8192)
-    bandwidth = memory_bandwidth(16 if quick else 256)
+    rate, bandwidth = matrix_product_rate(side), memory_bandwidth(side // 8)
     return {
         "flops": flops,
         "bytes": bytes_once,

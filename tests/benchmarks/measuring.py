@@ -100,18 +100,25 @@ def has_torch():
 def matrix_product_rate(size=2048):
     """GFLOP/s of JAX's own large float32 matrix product, the best of several: what this machine can do."""
     square = jax.random.normal(jax.random.key(0), (size, size))
-    return 2 * size**3 / _best(jax.jit(jnp.matmul), square, square) / 1e9
+    product = jax.jit(jnp.matmul)
+    product(square, square).block_until_ready()
+    best = min(timed(lambda: product(square, square).block_until_ready()) for _ in range(10))
+    return 2 * size**3 / best / 1e9
 
 
 def memory_bandwidth(megabytes=256):
-    """GB/s that go through memory when an array much larger than the caches is read and another is written."""
+    """GB/s that go through memory when an array much larger than the caches is read and written.
+
+    It is written in place: a new one's pages would have to be had from the system first.
+    """
     numbers = jnp.zeros(megabytes * 250_000)
-    return 2 * numbers.nbytes / _best(jax.jit(lambda numbers: numbers + 1), numbers) / 1e9
+    add = jax.jit(lambda numbers: numbers + 1, donate_argnums=0)
 
+    def turn():
+        nonlocal numbers
+        numbers = add(numbers).block_until_ready()
 
-def _best(compiled, *arguments):
-    jax.block_until_ready(compiled(*arguments))
-    return min(timed(lambda: jax.block_until_ready(compiled(*arguments))) for _ in range(10))
+    return 2 * numbers.nbytes / min(timed(turn) for _ in range(10)) / 1e9
 
 
 def peak_memory():
