@@ -61,5 +61,5 @@ def test_an_accelerators_ways_do_the_same_work(tmp_path):
     # float32 rounding, over 50 steps, one epoch and two epochs
     assert all(off < 1e-4 for off in found["differences"].values())
     assert {"unrolled", "together", "whole run"} <= found["differences"].keys()
-    assert {"one network", "2 networks", "2 steps a turn", "run, one program", "run, by epoch"} <= found["rows"].keys()
+    assert {"one network", "2 networks", "unrolled 2 ×", "run, one program", "run, by epoch"} <= found["rows"].keys()
     assert found["floor"]["seconds"] > 0

@@ -134,7 +134,7 @@ def in_other_ways(work, networks, unrolls):
     for unroll in unrolls:
         state = start(work.key, config, len(work.labels))
         compiled = unrolled_epoch.lower(state, train_set, config, unroll).compile()
-        found[f"{unroll} steps a turn"] = lambda _order, state=state, compiled=compiled: jax.block_until_ready(
+        found[f"unrolled {unroll} ×"] = lambda _order, state=state, compiled=compiled: jax.block_until_ready(
             compiled(state, train_set, config)
         )
     whole = jax.jit(train).lower(work.key, train_set, train_set, config).compile()
