@@ -10,15 +10,56 @@ import pytest
 BENCHMARKS = Path(__file__).parent / "benchmarks"
 
 
-@pytest.mark.slow
-def test_the_peers_do_the_same_work(tmp_path):
-    command = [sys.executable, BENCHMARKS / "peers.py", "--quick", "--output", tmp_path]
+def run(script, folder):
+    """The quick form of a benchmark; returns what it wrote."""
+    command = [sys.executable, BENCHMARKS / f"{script}.py", "--quick", "--output", folder]
     result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    (found,) = json.loads((tmp_path / "peers.json").read_text())["results"]
+    assert (folder / f"{script}.png").stat().st_size > 10_000
+    return json.loads((folder / f"{script}.json").read_text())
+
+
+@pytest.mark.slow
+def test_the_peers_do_the_same_work(tmp_path):
+    (found,) = run("peers", tmp_path)["results"]
     assert {"this project", "tight NumPy", "scikit-learn", "the usual JAX way"} <= found["peers"].keys()
     differences = {name: peer["difference_after_50_steps"] for name, peer in found["peers"].items()}
     assert differences["this project"] == 0
     assert 0 < differences["tight NumPy"] < 1e-4
     assert differences["scikit-learn"] > 1e-2  # another cost: the comparison can tell other work from the same
-    assert (tmp_path / "peers.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_growth_along_four_axes_from_one_point(tmp_path):
+    found = run("growth", tmp_path)
+    assert found["left_out"] == {axis: [] for axis in found["results"]}
+    for axis, result in found["results"].items():
+        place = result["sizes"].index(found["base"][axis])
+        # all axes start from the same training, and what grows changes it
+        assert result["cost"][place] == pytest.approx(found["results"]["width"]["cost"][0], rel=1e-6)
+        assert len(set(result["cost"])) == 2
+        assert all(memory > 1e8 for memory in result["memory"])  # Python and JAX alone take more
+        assert result["exponent"] == pytest.approx(result["exponent"])  # a number
+
+
+@pytest.mark.slow
+def test_the_parts_of_a_start_add_up(tmp_path):
+    found = run("startup", tmp_path)
+    for cache in ("cold", "warm"):
+        parts = {name: seconds for name, (seconds,) in found["parts"][cache].items()}
+        whole, first_step = parts.pop("until the first epoch's end"), parts.pop("until the first step")
+        assert sum(parts.values()) == pytest.approx(whole)
+        assert 0 < parts["the rest"] < first_step < whole  # nothing is counted twice
+        assert min(parts.values()) > 0
+    assert {"train.py, cold", "train.py, warm", "jaxmnist --help", "interpreter alone"} <= found["whole"].keys()
+
+
+@pytest.mark.slow
+def test_an_accelerators_ways_do_the_same_work(tmp_path):
+    found = run("accelerator", tmp_path)
+    assert found["differences"]["one network"] == 0
+    # float32 rounding, over 50 steps, one epoch and two epochs
+    assert all(off < 1e-4 for off in found["differences"].values())
+    assert {"unrolled", "together", "whole run"} <= found["differences"].keys()
+    assert {"one network", "2 networks", "unrolled 2 ×", "run, one program", "run, by epoch"} <= found["rows"].keys()
+    assert found["floor"]["seconds"] > 0

@@ -21,7 +21,7 @@ import numpy_epoch
 from jaxmnist.config import Config
 from jaxmnist.dataset import Dataset, minibatch_order
 from jaxmnist.network import Layer, forward
-from jaxmnist.training import start, train_epoch
+from jaxmnist.training import TrainState, start, train_epoch
 
 
 class Work(NamedTuple):
@@ -75,6 +75,21 @@ def ours(work):
     return Trainer(epoch, lambda: [np.asarray(leaf) for leaf in jax.tree.leaves(state.params)])
 
 
+def ours_together(networks, train_set, config):
+    """Networks from different starts as one program; they share their minibatches, as `train_population`'s may.
+
+    Returns:
+        A function of their states that trains all for an epoch, and the states before the first.
+    """
+    examples = train_set.labels.shape[0]
+    keys = jax.random.split(jax.random.key(0), networks)
+    states = jax.vmap(lambda key: start(key, config, examples))(keys)
+    states = states._replace(key=jax.random.key(1), epoch=jnp.zeros((), jnp.int32))
+    axes = TrainState(params=0, optimizer_state=0, key=None, epoch=None)
+    together = jax.vmap(lambda state: train_epoch(state, train_set, config), in_axes=(axes,), out_axes=(axes, 0))
+    return jax.jit(together).lower(states).compile(), states
+
+
 def tight_numpy(work):
     """What a careful person writes with NumPy alone."""
     params = initial(work)
@@ -114,8 +129,8 @@ def usual_jax(work):
     return Trainer(epoch, lambda: [np.asarray(leaf) for leaf in jax.tree.leaves(params)])
 
 
-def torch_eager(work, compiled=False):
-    """PyTorch with its tensors in memory: nn.Linear, torch.optim.SGD, one step after the other."""
+def torch_eager(work, compiled=False, device="cpu"):
+    """PyTorch with its tensors in the device's memory: nn.Linear, torch.optim.SGD, one step after the other."""
     import torch
 
     linears = []
@@ -125,12 +140,12 @@ def torch_eager(work, compiled=False):
             linear.weight.copy_(torch.from_numpy(weights))
             linear.bias.copy_(torch.from_numpy(biases))
         linears += [linear, torch.nn.Sigmoid()]
-    model = torch.nn.Sequential(*linears)
+    model = torch.nn.Sequential(*linears).to(device)
     optimizer = torch.optim.SGD(
         model.parameters(), lr=work.config.learning_rate, momentum=work.config.momentum, nesterov=True
     )
-    images = torch.from_numpy(scaled(work.images))
-    targets = torch.nn.functional.one_hot(torch.from_numpy(work.labels).long(), 10).float()
+    images = torch.from_numpy(scaled(work.images)).to(device)
+    targets = torch.nn.functional.one_hot(torch.from_numpy(work.labels).long(), 10).float().to(device)
 
     def step(batch, target):
         optimizer.zero_grad()
@@ -141,10 +156,12 @@ def torch_eager(work, compiled=False):
     chosen = torch.compile(step) if compiled else step
 
     def epoch(order):
-        for places in torch.from_numpy(order.astype(np.int64)):
+        for places in torch.from_numpy(order.astype(np.int64)).to(device):
             chosen(images[places], targets[places])
+        if device == "cuda":
+            torch.cuda.synchronize()
 
-    return Trainer(epoch, lambda: [parameter.detach().numpy() for parameter in model.parameters()])
+    return Trainer(epoch, lambda: [parameter.detach().cpu().numpy() for parameter in model.parameters()])
 
 
 def torch_compiled(work):
@@ -198,3 +215,30 @@ TRAINERS = {
 }
 OTHER_COST = {"scikit-learn"}
 """Trainers whose parameters cannot be held against the others'."""
+
+AGREE = 1e-4
+"""Largest relative difference of a parameter array after 50 steps, by its norm: float32 rounding, 50 times over."""
+
+
+def agreement(peers, work):
+    """How far each peer's parameters are from ours after 50 steps; refuses those that do other work."""
+    few = 50 * work.config.batch_size
+    work = work._replace(images=np.resize(work.images, (few, 784)), labels=np.resize(work.labels, few))
+    order = orders(work, 1)[0]
+    found = {}
+    for name, make in peers.items():
+        trainer = make(work)
+        trainer.epoch(order)
+        found[name] = [np.array(array) for array in trainer.params()]
+    expected = found.get("this project", next(iter(found.values())))
+    differences = {name: difference(params, expected) for name, params in found.items()}
+    wrong = {name: off for name, off in differences.items() if off > AGREE and name not in OTHER_COST}
+    if wrong:
+        raise SystemExit(f"error: not the same work: after 50 steps parameters differ by {wrong}, at most {AGREE}")
+    return differences
+
+
+def difference(theirs, ours):
+    """The largest relative difference of a parameter array, by its norm."""
+    pairs = zip(map(np.asarray, theirs), map(np.asarray, ours), strict=True)
+    return max(float(np.linalg.norm(their - our) / np.linalg.norm(our)) for their, our in pairs)
