@@ -4,6 +4,8 @@ First it proves that all do the same work: after 50 steps their parameters agree
 round, so that what the machine does meanwhile hits all alike. It prints a table and writes peers.json and peers.png.
 """
 
+import statistics
+
 import jax
 from measuring import (
     COLOURS,
@@ -76,20 +78,26 @@ def picture(results):
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     for number, (name, colour) in enumerate(zip(names, COLOURS, strict=False)):
-        places = [at + (number - len(names) / 2 + 0.5) * 0.8 / len(names) for at in range(len(results))]
-        heights = [1e3 * result["peers"][name]["median"] for result in results]
-        axes.bar(places, heights, width=0.8 / len(names), color=colour, label=name)
+        places = [at + (number - len(names) / 2 + 0.5) * 0.06 for at in range(len(results))]
+        times = [[1e3 * seconds for seconds in result["peers"][name]["seconds"]] for result in results]
+        middle = [statistics.median(turns) for turns in times]
+        reach = [
+            [mid - min(turns) for mid, turns in zip(middle, times, strict=True)],
+            [max(turns) - mid for mid, turns in zip(middle, times, strict=True)],
+        ]
+        axes.errorbar(places, middle, reach, color=colour, marker="o", linewidth=1, capsize=3, label=name)
     axes.set(
         xticks=range(len(results)),
         xticklabels=[str(result["batch_size"]) for result in results],
         xlabel="examples in a minibatch",
-        ylabel="time of one epoch (ms)",
+        ylabel="one epoch (ms)",
         yscale="log",
-        title=f"One epoch of {results[0]['examples']:,} examples: shorter is better",
+        title=f"One epoch of {results[0]['examples']:,} examples: medians and ranges, lower is better",
     )
+    axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.grid(axis="y", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, ncols=2, fontsize=9)
+    axes.legend(frameon=False, fontsize=9)
     return figure
 
 
