@@ -115,6 +115,7 @@ def test_the_same_seed_gives_the_same_bytes_and_no_run_is_overwritten(run, tmp_p
     assert before == contents(tmp_path / "one")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -83,6 +83,7 @@ def test_noise_that_it_is_sure_of_is_counted_and_called_noise(run, tmp_path, mni
     assert shuffled["sure"] > 0  # the limitation is there, and told
 
 
+@pytest.mark.slow
 def test_a_run_on_the_embedded_digits_brings_its_own_data(run, tmp_path):
     trained = command_line.run(
         tmp_path,

@@ -133,13 +133,12 @@ def test_dots_at_random_are_refused(density, side):
         normalise(dots.astype(np.uint8))
 
 
-def read_right(name, digits, labels, pictures):
-    """Share of the pictures that a packaged network reads right, by its share on the untouched digits."""
+def read_right(name, digits, labels, made):
+    """Share of normalised pictures that a packaged network reads right, by its share on the untouched digits."""
     from jaxmnist.checkpoint import load_network
     from jaxmnist.metrics import outputs
 
     network = load_network(name)
-    made = np.stack([normalise(picture).image for picture in pictures])
     activation, cost = network.config.activation, network.config.cost
     read, untouched = (
         np.asarray(outputs(network.params, images, activation, cost)).argmax(axis=1) for images in (made, digits)
@@ -152,9 +151,11 @@ def read_right(name, digits, labels, pictures):
 def test_pasted_digits_are_read_almost_as_well_as_untouched_ones(digits, labels, count):
     random = np.random.default_rng(0)
     made = [pasted(digit, random) for digit in digits[:count]]
-    assert all(normalise(grey(picture)).dark_on_light == dark for picture, dark in made[:300])
+    found = [normalise(grey(picture)) for picture, _ in made]
+    assert all(one.dark_on_light == dark for one, (_, dark) in zip(found[:300], made, strict=False))
+    images = np.stack([one.image for one in found])
     for name in ("best", "source"):
-        share = read_right(name, digits[:count], labels[:count], [grey(picture) for picture, _ in made])
+        share = read_right(name, digits[:count], labels[:count], images)
         print(f"{name}: pasted digits read right: {share:.4f} of the untouched ones'")
         assert share >= 0.97
 
@@ -162,5 +163,5 @@ def test_pasted_digits_are_read_almost_as_well_as_untouched_ones(digits, labels,
 @pytest.mark.slow
 def test_pasted_digits_in_uneven_light_are_read_too(digits, labels):
     random = np.random.default_rng(1)
-    pictures = [grey(lit(pasted(digit, random)[0], random)) for digit in digits[:200]]
-    assert read_right("source", digits[:200], labels[:200], pictures) >= 0.95  # where light darkens ink, paper is lost
+    images = np.stack([normalise(grey(lit(pasted(digit, random)[0], random))).image for digit in digits[:200]])
+    assert read_right("source", digits[:200], labels[:200], images) >= 0.95  # where light darkens ink, paper is lost

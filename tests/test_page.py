@@ -153,6 +153,7 @@ def test_the_scripts_are_small_and_all_in_the_page():
     assert max(len(path.read_text(encoding="utf-8").splitlines()) for path in folder.glob("*.js")) <= 250
 
 
+@pytest.mark.slow
 def test_a_large_network_gives_a_large_page_and_a_warning(run, tmp_path):
     large = network((784, 64, 10), dataset="mnist", seed=0)
     save_network(tmp_path / "large.safetensors", large.params, large.config, {"seed": 0})

@@ -107,6 +107,7 @@ print(hashlib.sha256(b"".join(leaf.tobytes() for leaf in jax.tree.leaves((state.
 """
 
 
+@pytest.mark.slow
 def test_same_key_same_result_across_processes():
     digests = [
         subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True).stdout
