@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -28,17 +29,20 @@ def evaluations(command):
     begin = time.perf_counter()
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        for line in process.stdout:
-            found = re.search(r"test accuracy ([\d.]+)%", line)
-            if found:
-                yield time.perf_counter() - begin, float(found[1]) / 100
-        process.kill()
+        try:
+            for line in process.stdout:
+                found = re.search(r"test accuracy ([\d.]+)%", line)
+                if found:
+                    yield time.perf_counter() - begin, float(found[1]) / 100
+        finally:
+            process.kill()  # whoever asks for no more evaluations needs no more epochs
 
 
 def time_to(command, accuracy):
-    for number, (seconds, reached) in enumerate(evaluations(command), 1):
-        if reached >= accuracy:
-            return {"seconds": seconds, "epochs": number, "accuracy": reached}
+    with closing(evaluations(command)) as found:
+        for number, (seconds, reached) in enumerate(found, 1):
+            if reached >= accuracy:
+                return {"seconds": seconds, "epochs": number, "accuracy": reached}
     return {"seconds": math.inf, "epochs": None, "accuracy": None}
 
 
@@ -70,6 +74,9 @@ def main():
                     else [sys.executable, __file__, "--script", script, data, number]
                 )
                 found[name].append(time_to(list(map(str, command)), options.accuracy))
+                reached = found[name][-1]
+                said = f"{reached['seconds']:.2f} s, epoch {reached['epochs']}" if reached["epochs"] else "not reached"
+                print(f"round {number + 1}, {name}: {said}", flush=True)
     ours = statistics.median(turn["seconds"] for turn in found["this train.py"])
     print(f"seconds from process start to {options.accuracy:.0%} test accuracy, medians of {options.rounds}")
     for name, turns in found.items():
