@@ -313,7 +313,7 @@ def test_a_full_file_system_is_an_error_and_the_checkpoint_before_it_loads(run, 
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder]
     if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("this sandbox lets nobody mount")
+        pytest.skip("this machine lets nobody mount")
     try:
         code, _out, err = run(*SMALL, "--epochs", "9", "--run-dir", folder)
         assert code == 2
