@@ -20,7 +20,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
 
-ANSWER_SECONDS = 4.5
+ANSWER_SECONDS = 4.0
 """How long a server may take to answer at all: a machine that is offline is known as such within 5 s."""
 STALL_SECONDS = 15.0
 """How long a transfer may bring less than STALL_BYTES."""
@@ -97,7 +97,9 @@ def _look(remote: RemoteFile) -> None:
             problem[0] = f"the server answered {refusal.code} {refusal.reason}, expected 200"
             refusal.close()
         except (OSError, HTTPException) as failure:
-            problem[0] = f"no connection ({getattr(failure, 'reason', failure)}); is this machine offline?"
+            reason = getattr(failure, "reason", failure)
+            if not isinstance(reason, TimeoutError):  # that is the problem it began with
+                problem[0] = f"no connection ({reason}); is this machine offline?"
         else:
             problem.clear()
             if kind == "text/html":

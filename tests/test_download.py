@@ -167,13 +167,13 @@ def test_a_name_server_that_says_nothing_is_known_at_once(tmp_path, monkeypatch)
 
 def test_a_server_that_never_answers_is_known_at_once(server, tmp_path):
     message = failure(server.serve("/file.gz", loopback.stays_silent), tmp_path, AT_ONCE_SECONDS)
-    assert "no answer" in message or "timed out" in message  # both waits are as long; either may end first
+    assert "no answer within 5 s" in message
 
 
 @pytest.mark.usefixtures("impatient")
 def test_a_server_that_drips_its_headers_is_known_at_once(server, tmp_path):
     message = failure(server.serve("/file.gz", loopback.drips_headers), tmp_path, AT_ONCE_SECONDS)
-    assert "no answer" in message
+    assert "no answer within 5 s" in message
 
 
 STALLED = {
@@ -194,7 +194,7 @@ def test_a_transfer_that_stalls_is_given_up(fault, server, tmp_path):
 
 @pytest.mark.slow
 def test_a_transfer_that_drips_is_given_up_in_the_promised_time(server, tmp_path):
-    assert STALL_SECONDS < IN_ALL_SECONDS < STALL_BYTES  # a byte a second is too few
+    assert 4 * STALL_SECONDS < 4 * IN_ALL_SECONDS < STALL_BYTES  # four bytes a second are too few
     message = failure(server.serve("/file.gz", loopback.drips(CONTENT)), tmp_path, IN_ALL_SECONDS)
     assert "stalled" in message
 
