@@ -63,3 +63,14 @@ def test_an_accelerators_ways_do_the_same_work(tmp_path):
     assert {"unrolled", "together", "whole run"} <= found["differences"].keys()
     assert {"one network", "2 networks", "unrolled 2 ×", "run, one program", "run, by epoch"} <= found["rows"].keys()
     assert found["floor"]["seconds"] > 0
+
+
+@pytest.mark.slow
+def test_the_operations_of_a_step_are_told(tmp_path):
+    (found,) = run("step", tmp_path)["results"]
+    told = [operation["what"] for operation in found["operations"]]
+    # the first layer's two products; there is no third, as pixels need no gradient
+    ends = sorted(what.split(" to ")[1] for what in told if what.startswith("product") and "784" in what)
+    assert ends == ["f32[16,784], back", "f32[32,16], forward"]
+    assert all(operation["microseconds"] > 0 for operation in found["operations"])
+    assert found["microseconds"] > 0
