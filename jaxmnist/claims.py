@@ -12,6 +12,9 @@ from jaxmnist.comparison import Method
 SURE = 0.05
 """A sign test's probability up to which a difference is taken to be no accident."""
 
+FEWEST_SEEDS = math.ceil(-math.log2(SURE))
+"""With fewer, even if all agree, the sign test is sure of nothing."""
+
 
 class Claim(NamedTuple):
     """What is said of two methods, as something that can be counted.
@@ -85,13 +88,18 @@ def put_to_the_test(faster: Float[np.ndarray, "seeds"], slower: Float[np.ndarray
 
 
 def verdict(findings: Iterable[Finding]) -> str:
-    """What the findings at all thresholds say together of a claim; those where no seed got there say nothing."""
-    outcomes = {finding.outcome for finding in findings if finding.wins + finding.losses}
-    if not outcomes:
-        return "not decided"
+    """What the findings at all thresholds say together of a claim; those where no seed got there say nothing.
+
+    Returns:
+        supported, where every threshold says yes; supported in part, where some do; not supported, where some say no
+        and none says yes; not decided, where none says either.
+    """
+    outcomes = {finding.outcome for finding in findings if not np.isnan(finding.ratio).all()}
     if outcomes == {"yes"}:
         return "supported"
-    return "supported in part" if "yes" in outcomes else "not supported"
+    if "yes" in outcomes:
+        return "supported in part"
+    return "not supported" if "no" in outcomes else "not decided"
 
 
 def _sign_test(wins: int, losses: int) -> float:

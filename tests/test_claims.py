@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from jaxmnist.claims import CLAIMS, Finding, put_to_the_test, quartiles, verdict
+from jaxmnist.claims import CLAIMS, FEWEST_SEEDS, Finding, put_to_the_test, quartiles, verdict
 from jaxmnist.comparison import METHODS
 
 NEVER = np.inf
@@ -51,8 +51,11 @@ def test_who_never_arrives_has_lost_and_where_nobody_does_nothing_is_said():
     assert np.isnan(nobody.ratio).all()
 
 
-def finding(outcome, decided=16):
-    return Finding(np.ones(3), decided, 0, 0.0, outcome)
+def finding(outcome):
+    return Finding(np.ones(3), 16, 0, 0.0, outcome)
+
+
+NOBODY = Finding(np.full(3, np.nan), 0, 0, 1.0, "unclear")
 
 
 @pytest.mark.parametrize(
@@ -62,13 +65,27 @@ def finding(outcome, decided=16):
         (["yes", "unclear"], "supported in part"),
         (["yes", "no"], "supported in part"),
         (["no", "no"], "not supported"),
-        (["unclear"], "not supported"),
+        (["no", "unclear"], "not supported"),
+        (["unclear"], "not decided"),
         ([], "not decided"),
     ],
 )
 def test_the_verdict_goes_over_all_thresholds(outcomes, expected):
-    silent = finding("unclear", decided=0)
-    assert verdict([*map(finding, outcomes), silent]) == expected
+    assert verdict([*map(finding, outcomes), NOBODY]) == expected
+
+
+def test_where_all_are_equally_fast_the_claim_does_not_hold():
+    equal = put_to_the_test(np.full(16, 5.0), np.full(16, 5.0), 1)
+    faster = put_to_the_test(np.full(16, 5.0), np.full(16, 6.0), 1)
+    assert verdict([faster]) == "supported"
+    assert verdict([equal, faster]) == "supported in part"
+    assert verdict([equal]) == "not decided"
+
+
+@pytest.mark.parametrize("seeds", range(2, 9))
+def test_so_many_seeds_it_takes_to_decide(seeds):
+    one_sided = put_to_the_test(np.full(seeds, 5.0), np.full(seeds, 6.0), 1)
+    assert verdict([one_sided]) == ("supported" if seeds >= FEWEST_SEEDS else "not decided")
 
 
 def test_the_claims_speak_of_the_methods():

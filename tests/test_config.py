@@ -37,6 +37,7 @@ def test_recipes_keep_the_rules_and_train_the_same_network():
         ({"learning_rate": -1}, "-1"),
         ({"learning_rate": float("nan")}, "nan"),
         ({"learning_rate": float("inf")}, "inf"),
+        ({"learning_rate": 1e39}, "1e+39"),
         ({"momentum": 1.0}, "1.0"),
         ({"momentum": -0.1}, "-0.1"),
         ({"momentum": float("nan")}, "nan"),

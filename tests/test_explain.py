@@ -121,6 +121,16 @@ def test_text_and_picture_of_any_network(config):
         assert len(drawn.convert("RGB").getcolors(1 << 20)) > 50
 
 
+@pytest.mark.parametrize(("bias", "said"), [(2.0, False), (20.0, True)])
+def test_where_a_sure_output_costs_digits_it_says_so(bias, said):
+    config = Config(sizes=(784, 3, 10), cost="cross_entropy")
+    hidden, output = init(jax.random.key(0), config.sizes)
+    params = (hidden, output._replace(biases=output.biases.at[4].add(bias)))
+    explanation = explain(params, np.zeros(784, np.uint8), 4, config)
+    assert (explanation.automatic_digits < 12) == said
+    assert ("first digits cancel" in text(explanation, config, "sure")) == said
+
+
 def test_a_dead_network_on_a_blank_page_has_no_slope_and_still_an_explanation():
     config = Config(sizes=(784, 3, 10), activation="relu", cost="squared_error")
     dead = (Layer(jnp.zeros((3, 784)), -jnp.ones(3)), Layer(jnp.ones((10, 3)), jnp.full(10, 900.0)))

@@ -1,12 +1,11 @@
 """The compare command: the race of the four optimizers, and what it says of what is said of them."""
 
-import math
 import time
 
 from jaxmnist.cli import run_folder
 from jaxmnist.cli.compare_race import Options, race
 from jaxmnist.cli.inputs import load_data, select_device
-from jaxmnist.config import Config, validate
+from jaxmnist.config import LARGEST_RATE, Config, validate
 
 __all__ = ["Options", "run"]
 
@@ -58,9 +57,10 @@ def _check(options: Options) -> None:
     if not options.learning_rates:
         raise ValueError("learning rates: none given, expected at least one; try --learning-rates 0.2 0.4 0.8")
     for rate in options.learning_rates:
-        if not (rate > 0 and math.isfinite(rate)):
+        if not 0 < rate < LARGEST_RATE:
             raise ValueError(
-                f"learning rate η = {rate}: expected finite numbers above 0; try --learning-rates 0.2 0.4 0.8"
+                f"learning rate η = {rate}: expected numbers above 0 and below {LARGEST_RATE:g}; "
+                f"try --learning-rates 0.2 0.4 0.8"
             )
     validate(Config(momentum=options.momentum))
     for name, least in (("seeds", 2), ("batch_size", 1), ("examples", 1), ("steps", 1), ("full_batch_steps", 1)):

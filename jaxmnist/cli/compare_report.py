@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from jaxmnist.claims import CLAIMS, Claim, Finding, put_to_the_test, quartiles, verdict
+from jaxmnist.claims import CLAIMS, FEWEST_SEEDS, Claim, Finding, put_to_the_test, quartiles, verdict
 from jaxmnist.cli import run_folder
 from jaxmnist.cli.compare_race import THRESHOLDS, TUNING, Entry, Options, Results
 from jaxmnist.comparison import METHODS, Field, Method
@@ -161,6 +161,8 @@ def _table(options: Options, results: Results) -> Iterator[str]:
 
 def _verdicts(options: Options, results: Results) -> Iterator[str]:
     yield "what is said, put to the test: ratios are medians (quartiles) over seeds paired by their start; p: sign test"
+    if options.seeds < FEWEST_SEEDS:
+        yield f"note: fewer than {FEWEST_SEEDS} seeds decide nothing, even if all agree; try --seeds {Options.seeds}"
     for claim, best, same in judge(results):
         meaning = f" (more than {claim.factor} times fewer {claim.counts})" if claim.factor > 1 else ""
         yield f"{claim.says}{meaning}: {verdict(best).upper()}"
@@ -184,7 +186,9 @@ def _findings(when: str, claim: Claim, findings: list[Finding], entries: Mapping
             f"{claim.counts} of {METHODS[claim.slower]} / {METHODS[claim.faster]} = {middle} ({low}–{high}), above "
             f"{claim.factor} in {finding.wins} of {decided} seeds, p = {finding.chance:.2g}"
             if decided
-            else "no difference in any seed, or no seed got there"
+            else "no seed got there"
+            if np.isnan(finding.ratio).all()
+            else f"no seed that got there is on either side of {claim.factor}"
         )
 
 

@@ -26,7 +26,7 @@ class Options:
     """Explain one example: its cost, what would lower it, and the gradient by back-propagation.
 
     Prints the digit, the activations of all layers, the ten terms of the cost, the three levers that raise the
-    right output, and the gradient, computed in three ways that must agree; draws it all as explain.png.
+    right output, and the gradient, computed in three ways, and how far they agree; draws it all as explain.png.
     """
 
     run: Annotated[

@@ -12,6 +12,9 @@ from jaxmnist.explanation import TERMS, Explanation
 SHOWN = 16
 """How many neurons of a wide layer are shown."""
 
+SURE = 1e-3
+"""A softmax that is nearer to 1 costs three digits or more: the text says why the gradients agree to so few."""
+
 _OUTPUT_FUNCTION = {"squared_error": "sigmoid", "cross_entropy": "softmax"}
 
 
@@ -29,7 +32,7 @@ def text(explanation: Explanation, config: Config, title: str) -> str:
         _activations(explanation, config),
         _levers(explanation),
         _gradient(explanation),
-        _agreement(explanation),
+        _agreement(explanation, config),
     )
     return "\n\n".join("\n".join(lines) for lines in parts)
 
@@ -128,8 +131,13 @@ def _gradient(explanation: Explanation) -> list[str]:
     ]
 
 
-def _agreement(explanation: Explanation) -> list[str]:
+def _agreement(explanation: Explanation, config: Config) -> list[str]:
     parameters = sum(layer.weights.size + layer.biases.size for layer in explanation.params)
+    short = 1 - explanation.activations[-1][explanation.label]
+    sure = [
+        f"  The right output is {short:.0e} short of 1. All slopes follow from that, and through a softmax and",
+        "  its logarithm it is a small difference of numbers near 1, whose first digits cancel.",
+    ]
     return [
         "5 · THE SAME GRADIENT IN THREE WAYS, computed in float64, which holds 15.7 digits",
         f"  by hand and jax.grad              agree to {explanation.automatic_digits:4.1f} digits over all "
@@ -138,6 +146,7 @@ def _agreement(explanation: Explanation) -> list[str]:
         f"{'all ' if explanation.compared == parameters else ''}{explanation.compared:,}: (C(θ + h) − C(θ − h)) / 2h",
         f"  The first two take one pass forward and one back; the differences took {2 * explanation.compared:,} passes "
         "forward.",
+        *(sure if config.cost == "cross_entropy" and short < SURE else []),
     ]
 
 
