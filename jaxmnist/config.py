@@ -13,7 +13,7 @@ RecipeName = Literal["source", "best"]
 Platform = Literal["auto", "cpu", "gpu", "tpu"]
 
 LARGEST_RATE = 1e38
-"""Learning rates are below it, as float32 holds no larger power of ten."""
+"""Of a learning rate: float32 holds no larger power of ten."""
 
 SIZES = (784, 16, 16, 10)
 """3Blue1Brown's network: 28×28 pixels, two hidden layers of 16, one output per digit; 13,002 parameters."""
@@ -136,9 +136,9 @@ def validate(config: Config, examples: int | None = None) -> None:
         if value not in get_args(kind):
             raise ValueError(f"{name} {value!r}: expected one of {', '.join(get_args(kind))}")
     learning_rate, momentum = config.learning_rate, config.momentum
-    if _is_number(learning_rate) and not 0 < learning_rate < LARGEST_RATE:
+    if _is_number(learning_rate) and not 0 < learning_rate <= LARGEST_RATE:
         raise ValueError(
-            f"learning rate η = {learning_rate}: expected a number above 0 and below {LARGEST_RATE:g}; "
+            f"learning rate η = {learning_rate}: expected a number above 0, at most {LARGEST_RATE:g}; "
             f"try --learning-rate {Config.learning_rate}"
         )
     if _is_number(momentum) and not 0 <= momentum < 1:

@@ -167,7 +167,7 @@ def test_every_claim_gets_the_verdict_that_its_seeds_give(raced):
         (("--learning-rates", "0.4", "0"), "learning rate η = 0.0"),
         (("--learning-rates", "-0.4"), "-0.4"),
         (("--learning-rates", "inf"), "inf"),
-        (("--learning-rates", "1e39"), "below 1e+38"),
+        (("--learning-rates", "1e39"), "at most 1e+38"),
         (("--learning-rates", "fast"), "fast"),
         (("--momentum", "1"), "momentum μ = 1.0"),
         (("--momentum", "-0.1"), "-0.1"),

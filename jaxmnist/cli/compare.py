@@ -57,9 +57,9 @@ def _check(options: Options) -> None:
     if not options.learning_rates:
         raise ValueError("learning rates: none given, expected at least one; try --learning-rates 0.2 0.4 0.8")
     for rate in options.learning_rates:
-        if not 0 < rate < LARGEST_RATE:
+        if not 0 < rate <= LARGEST_RATE:
             raise ValueError(
-                f"learning rate η = {rate}: expected numbers above 0 and below {LARGEST_RATE:g}; "
+                f"learning rate η = {rate}: expected numbers above 0, at most {LARGEST_RATE:g}; "
                 f"try --learning-rates 0.2 0.4 0.8"
             )
     validate(Config(momentum=options.momentum))
