@@ -157,6 +157,7 @@ def test_every_kind_of_run_works(run, arguments):
         (("--dataset", "digits", "--batch-size", "100000"), "1,437"),
         (("--data-dir", "nowhere"), "nowhere"),
         (("--dataset", "mnist"), "offline"),
+        (("--dataset", "digits", "--data-dir", "nowhere"), "data dir nowhere: contradicts the data set digits"),
         (("--dataset", "digits", "--run-dir", "/proc/run"), "/proc/run"),
         (("--dataset", "digits", "--run-dir", __file__), "run dir"),
     ],
