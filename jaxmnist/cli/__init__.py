@@ -45,7 +45,8 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
     words = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a file's name may be what this terminal can't show
+            # A file's name may be what this terminal can't show; a reader that left is to be known before the end.
+            stream.reconfigure(errors="backslashreplace", line_buffering=True)
     try:
         if command is not None:
             return _run(command, words, f"{command}.py")
