@@ -148,7 +148,7 @@ def test_the_share_of_noise_and_its_median_are_told_of_all():
         (("empty",), "no weights.safetensors in it"),
         ((__file__,), "test_evaluate.py"),
         (("--dataset", "cifar"), "cifar"),
-        (("",), "run '': expected a name"),
+        (("",), "run '': an empty name"),
         (("--data-dir", "nowhere"), "nowhere"),
         (("digits", "--data-dir", "empty"), "data dir empty: contradicts the data set digits"),
         (("--dataset", "digits", "--data-dir", "nowhere"), "--dataset mnist, or leave --data-dir out"),

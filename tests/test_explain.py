@@ -102,7 +102,7 @@ def test_a_picture_that_fails_leaves_no_folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("",), "run '': expected a name"),
+        (("",), "run '': an empty name"),
         (("run", "--data-dir", "empty"), "data dir empty: contradicts the data set digits"),
         (("nowhere",), "no such folder or file"),
         (("empty",), "no weights.safetensors in it"),

@@ -177,7 +177,7 @@ def test_a_large_network_gives_a_large_page_and_a_warning(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("",), "run '': expected a name"),
+        (("",), "run '': an empty name"),
         (("nosuch",), "run nosuch: no such folder or file"),
         (("empty",), "no weights.safetensors in it"),
         ((__file__,), "test_page.py"),
