@@ -148,6 +148,10 @@ def load_network(run: str | Path) -> SavedNetwork:
         ValueError: when there is no such file, or it is not what `save_network` wrote.
         OSError: when it can't be read.
     """
+    if run == "":  # which as a path would be this folder
+        raise ValueError(
+            "run '': an empty name (an unset shell variable?), expected a run's; leave it out for the default"
+        )
     packaged = {path.stem: path for path in sorted(PRETRAINED.glob("*.safetensors"))}
     place = packaged.get(run, Path(run)) if isinstance(run, str) else run
     path = place / "weights.safetensors" if place.is_dir() else place

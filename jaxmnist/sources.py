@@ -66,15 +66,20 @@ def load(
             else from the network into the cache. digits is scikit-learn's, 8×8 made like MNIST. auto is
             mnist, and digits with a `notice` where MNIST can't be had.
         data_dir: a folder with the four IDX files, gzipped or plain, or with such a folder named as the data
-            set; without it, the environment variable JAXMNIST_DATA_DIR counts.
+            set; without it, the environment variable JAXMNIST_DATA_DIR counts. With digits it is a contradiction.
         progress: is told of a download's progress.
 
     Raises:
-        ValueError: for an unknown name, and for a file that is not what it should be.
+        ValueError: for an unknown name, for a folder of digits, and for a file that is not what it should be.
         OSError: for a folder or file that can't be read, and (`DownloadError`) for data that can't be had.
     """
     if name not in get_args(DatasetName):
         raise ValueError(f"dataset {name!r}: expected one of {', '.join(get_args(DatasetName))}")
+    if name == "digits" and data_dir is not None:
+        raise ValueError(
+            f"data dir {data_dir}: contradicts the data set digits, which comes with scikit-learn; name the folder's "
+            f"data set too, as --dataset mnist, or leave --data-dir out"
+        )
     if name == "digits":
         return _digits()
     data_dir = data_dir or os.environ.get("JAXMNIST_DATA_DIR")

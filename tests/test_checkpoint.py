@@ -125,6 +125,15 @@ def test_another_file_is_named_for_what_it_is(tmp_path, content, named):
     assert "safetensors" in str(refusal.value)
 
 
+def test_an_empty_name_is_not_the_folder_one_is_in(tmp_path, monkeypatch):
+    config = Config(sizes=(784, 10))
+    save_network(tmp_path / "weights.safetensors", init(jax.random.key(0), config.sizes), config, {})
+    monkeypatch.chdir(tmp_path)
+    assert load_network(".").config == config
+    with pytest.raises(ValueError, match="run ''"):
+        load_network("")
+
+
 def test_what_is_no_run_is_refused_by_name(tmp_path):
     for run, said in ((tmp_path / "nowhere", "no such folder or file"), (tmp_path, "no weights.safetensors in it")):
         with pytest.raises(ValueError, match=said) as refusal:

@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import subprocess
 import sys
 import time
@@ -157,6 +158,7 @@ def test_every_kind_of_run_works(run, arguments):
         (("--dataset", "digits", "--batch-size", "100000"), "1,437"),
         (("--data-dir", "nowhere"), "nowhere"),
         (("--dataset", "mnist"), "offline"),
+        (("--dataset", "digits", "--data-dir", "nowhere"), "data dir nowhere: contradicts the data set digits"),
         (("--dataset", "digits", "--run-dir", "/proc/run"), "/proc/run"),
         (("--dataset", "digits", "--run-dir", __file__), "run dir"),
     ],
@@ -218,6 +220,16 @@ def test_a_reader_that_leaves_is_no_traceback(run, tmp_path):
     result = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path)
     assert "13,002" in result.stdout
     assert "Traceback" not in result.stderr
+
+
+def test_a_reader_that_has_left_before_the_first_line_is_no_traceback(tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command = [sys.executable, "-m", "jaxmnist", "--help"]
+    result = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, cwd=tmp_path, env=environment)
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (141, b"")
 
 
 @pytest.mark.slow

@@ -3,14 +3,17 @@ import json
 from functools import partial
 
 import command_line
+import jax
 import numpy as np
 import pytest
 from command_line import refusal
 from PIL import Image
 
-from jaxmnist.checkpoint import load_network
+from jaxmnist.checkpoint import load_network, save_network
+from jaxmnist.cli import evaluate_text
+from jaxmnist.config import Config
 from jaxmnist.idx import read_images, read_labels
-from jaxmnist.network import forward
+from jaxmnist.network import forward, init
 from jaxmnist.plots import evaluate as plots
 from jaxmnist.plots.style import png
 
@@ -21,6 +24,14 @@ PICTURES = {"calibration.png", "confusion.png", "digits.png", "mistakes.png", "n
 def run(tmp_path):
     """Runs the command in an empty folder, offline."""
     return partial(command_line.run, tmp_path, "evaluate")
+
+
+def on_digits(folder):
+    """The folder of a run on the embedded digits, as far as evaluate looks at it."""
+    folder.mkdir()
+    config = Config(sizes=(784, 10))
+    save_network(folder / "weights.safetensors", init(jax.random.key(0), config.sizes), config, {"dataset": "digits"})
+    return folder
 
 
 def test_the_packaged_network_on_mnist(run, tmp_path, mnist_dir):
@@ -69,7 +80,9 @@ def test_noise_that_it_is_sure_of_is_counted_and_called_noise(run, tmp_path, mni
     result = run("source", "--data-dir", mnist_dir, "--json")
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)
-    assert found == json.loads(next((tmp_path / "runs").glob("*-evaluate/evaluation.json")).read_text())
+    (folder,) = (tmp_path / "runs").glob("*-evaluate")
+    assert found == json.loads((folder / "evaluation.json").read_text())
+    assert result.stderr.startswith(f"in runs/{folder.name}: calibration.png, ")
     network = load_network("source")
     random = np.random.default_rng(0).integers(0, 256, (10_000, 784)).astype(np.uint8)
     hidden = random / 255
@@ -108,6 +121,26 @@ def test_a_run_on_the_embedded_digits_brings_its_own_data(run, tmp_path):
     assert "softmax" in result.stdout
 
 
+def test_any_folder_name_can_be_evaluated(run, tmp_path):
+    folder = on_digits(tmp_path / "a$\\foo$_b\udce9")
+    result = run(folder.name, "--run-dir", "out\udce9", PYTHONIOENCODING="utf-8:strict", JAXMNIST_DATA_DIR="nowhere")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    assert result.stdout.startswith("a$\\foo$_b\\udce9: 784-10")
+    assert "in out\\udce9: " in result.stdout
+    assert {path.name for path in (tmp_path / "out\udce9").glob("*.png")} == PICTURES
+    found = json.loads((tmp_path / "out\udce9" / "evaluation.json").read_text(encoding="utf-8"))
+    assert found["run"] == folder.name
+
+
+def test_the_share_of_noise_and_its_median_are_told_of_all():
+    kind = {"kind": "dust", "images": 4, "sure_from": 0.9, "sure": 1, "median_confidence": 0.5, "read_as": {"8": 3}}
+    assert [line.strip() for line in evaluate_text._noise({"noise": [kind]})[1:3]] == [
+        "dust: 25.00 % are read with a confidence of at least 0.9,",
+        "half of all with 0.500 or more, most often as 8 (3 of 4)",
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -115,7 +148,11 @@ def test_a_run_on_the_embedded_digits_brings_its_own_data(run, tmp_path):
         (("empty",), "no weights.safetensors in it"),
         ((__file__,), "test_evaluate.py"),
         (("--dataset", "cifar"), "cifar"),
+        (("",), "run '': an empty name"),
         (("--data-dir", "nowhere"), "nowhere"),
+        (("digits", "--data-dir", "empty"), "data dir empty: contradicts the data set digits"),
+        (("--dataset", "digits", "--data-dir", "nowhere"), "--dataset mnist, or leave --data-dir out"),
+        (("digits", "--dataset", "mnist", "--data-dir", "empty"), "expected mnist's four IDX files"),
         (("--dataset", "digits", "--run-dir", "/proc/run"), "/proc/run"),
         (("--bogus",), "--bogus"),
         (("source", "other"), "other"),
@@ -123,6 +160,7 @@ def test_a_run_on_the_embedded_digits_brings_its_own_data(run, tmp_path):
 )
 def test_bad_input_is_one_clear_line_and_exit_code_2(run, tmp_path, arguments, said):
     (tmp_path / "empty").mkdir()
+    on_digits(tmp_path / "digits")
     assert said in refusal(run(*arguments))
     assert not (tmp_path / "runs").exists()
 

@@ -11,10 +11,13 @@ from PIL import Image
 from test_explanation import NETWORKS, explained
 
 from jaxmnist.checkpoint import save_network
+from jaxmnist.cli import explain as explain_command
 from jaxmnist.cli.explain_text import shaded, text
+from jaxmnist.cli.inputs import DataOptions
 from jaxmnist.config import Config
 from jaxmnist.explanation import explain
 from jaxmnist.network import Layer, init
+from jaxmnist.plots import style
 from jaxmnist.plots.explain import picture
 from jaxmnist.plots.style import png
 
@@ -74,9 +77,33 @@ def test_a_trained_run_brings_its_own_data_set(run, tmp_path):
     assert (tmp_path / "pictures" / "explain.png").is_file()
 
 
+def test_any_folder_name_can_be_explained(run, tmp_path):
+    config = Config(sizes=(784, 10))
+    path = saved(tmp_path / "a$\\foo$_b\udce9" / "weights.safetensors", config, dataset="digits")
+    result = run(path.parent.name, "--run-dir", "out\udce9", PYTHONIOENCODING="utf-8:strict")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    assert "trained: a$\\foo$_b\\udce9\n" in result.stdout
+    assert result.stdout.endswith("in out\\udce9: explain.png\n")
+    assert (tmp_path / "out\udce9" / "explain.png").is_file()
+
+
+def test_a_picture_that_fails_leaves_no_folder(tmp_path, monkeypatch):
+    def fail(*_arguments):
+        raise ValueError("no picture")
+
+    monkeypatch.setattr(style, "png", fail)
+    options = explain_command.Options(data=DataOptions(dataset="digits"), run_dir=tmp_path / "out")
+    with pytest.raises(ValueError, match="no picture"):
+        explain_command.run(options)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (("",), "run '': an empty name"),
+        (("run", "--data-dir", "empty"), "data dir empty: contradicts the data set digits"),
         (("nowhere",), "no such folder or file"),
         (("empty",), "no weights.safetensors in it"),
         (("notes.txt",), "safetensors file"),
@@ -93,6 +120,7 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(run, tmp_path, arguments, s
     (tmp_path / "full" / "something").touch()
     (tmp_path / "notes.txt").write_text("12 eggs")
     saved(tmp_path / "small.safetensors", Config(sizes=(20, 10)))
+    saved(tmp_path / "run" / "weights.safetensors", Config(sizes=(784, 10)), dataset="digits")
     result = run(*arguments)
     assert result.returncode == 2, result.stdout
     assert "Traceback" not in result.stderr

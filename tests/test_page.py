@@ -153,6 +153,15 @@ def test_the_scripts_are_small_and_all_in_the_page():
     assert max(len(path.read_text(encoding="utf-8").splitlines()) for path in folder.glob("*.js")) <= 250
 
 
+def test_a_name_that_is_not_utf_8_can_be_told(run, tmp_path):
+    result = run("--output", "caf\udce9.html", PYTHONIOENCODING="utf-8:strict")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("caf\\udce9.html: ")
+    assert (tmp_path / "caf\udce9.html").is_file()
+    there = refusal(run("--output", "caf\udce9.html", PYTHONIOENCODING="utf-8:strict"))
+    assert there.startswith("error: output caf\\udce9.html: is there already")
+
+
 @pytest.mark.slow
 def test_a_large_network_gives_a_large_page_and_a_warning(run, tmp_path):
     large = network((784, 64, 10), dataset="mnist", seed=0)
@@ -168,6 +177,7 @@ def test_a_large_network_gives_a_large_page_and_a_warning(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (("",), "run '': an empty name"),
         (("nosuch",), "run nosuch: no such folder or file"),
         (("empty",), "no weights.safetensors in it"),
         ((__file__,), "test_page.py"),

@@ -254,6 +254,32 @@ def test_strokes_by_mouse_are_read_and_undo_and_clear_take_them_back(opened):
     assert shown.locator("#digit").inner_text() == "1"
 
 
+def test_what_is_undone_in_the_middle_of_a_stroke_by_keyboard_is_gone_and_the_pen_lifted(opened):
+    shown = opened(load_network("source"))
+    nothing = shown_outputs(shown)
+    shown.locator("#board").focus()
+    for key in (" ", *["ArrowDown"] * 3, "Control+z", *["ArrowDown"] * 3):
+        shown.keyboard.press(key)
+    assert shown_outputs(shown) == nothing
+    shown.keyboard.press(" ")
+    for _ in range(12):
+        shown.keyboard.press("ArrowDown")
+    assert shown.locator("#digit").inner_text() == "1"
+
+
+def test_what_is_read_of_empty_paper_is_not_called_read(opened):
+    shown = opened(load_network("source"))
+    assert shown.locator("#digit").inner_text() == "?"
+    largest = int(np.argmax(forward(load_network("source").params, np.zeros(784))))
+    assert f"The gradient of output {largest}, the largest: " in shown.locator("#gradient-text").inner_text()
+    assert "before training the largest output is that of" in shown.locator("#other").inner_text()
+    draw(shown, THREE)
+    assert "The gradient of output 3, the one read: " in shown.locator("#gradient-text").inner_text()
+    assert "before training it reads" in shown.locator("#other").inner_text()
+    shown.keyboard.press("2")
+    assert "The gradient of output 2, the right one: " in shown.locator("#gradient-text").inner_text()
+
+
 def test_labels_cost_and_gradient_are_told(opened):
     source = load_network("source")
     shown = opened(source)

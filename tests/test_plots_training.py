@@ -2,10 +2,11 @@ import io
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from jaxmnist.plots import training as plots
-from jaxmnist.plots.style import png
+from jaxmnist.plots.style import DOTS_PER_INCH, png
 
 RANDOM = np.random.default_rng(0)
 HISTORY = {name: RANDOM.random(8) for name in ("train_cost", "test_cost", "train_accuracy", "test_accuracy")}
@@ -36,6 +37,19 @@ def test_every_picture_draws_at_a_readable_size(figure):
         assert picture.format == "PNG"
         assert min(picture.size) >= 480
         assert len(picture.convert("RGB").getcolors(1 << 20)) > 2
+
+
+def test_a_name_is_drawn_as_it_is_and_an_axis_still_has_its_powers_of_ten():
+    def figure(title, **style):
+        figure = Figure(layout="constrained")
+        figure.suptitle(title, **style)
+        figure.subplots().set(title=title, yscale="log", ylim=(1e-5, 1))
+        figure.axes[0].title.update(style)
+        return figure
+
+    drawn, expected = figure("a$\\foo$_b$ \udce9"), io.BytesIO()
+    figure("a$\\foo$_b$ \\udce9", parse_math=False).savefig(expected, format="png", dpi=DOTS_PER_INCH)
+    assert png(drawn) == png(drawn) == expected.getvalue()
 
 
 def test_the_curves_leave_the_random_start_to_the_words():

@@ -43,6 +43,10 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
         The exit code: 0, 2 for bad input, or the command's own.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A file's name may be what this terminal can't show; a reader that left is to be known before the end.
+            stream.reconfigure(errors="backslashreplace", line_buffering=True)
     try:
         if command is not None:
             return _run(command, words, f"{command}.py")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -43,7 +44,7 @@ class Options:
     run_dir: OptionalPath = None
     """New folder for the results (default: runs/<time>-evaluate)."""
     json: bool = False
-    """Print the results as one JSON object, for a program, instead of text."""
+    """Print the results as one JSON object, for a program, instead of text; where the folder is goes to stderr."""
 
 
 class Measured(NamedTuple):
@@ -89,14 +90,13 @@ def run(options: Options) -> int:
     from jaxmnist.plots.style import png
 
     results = _results(options.run, network, splits, measured)
-    figures = _figures(results, splits.test, measured)
+    pictures = {name: png(figure) for name, figure in _figures(results, splits.test, measured).items()}
     with run_folder.created(options.run_dir, "evaluate") as folder:
-        for name, figure in figures.items():
-            write_atomically(folder / name, png(figure))
+        for name, content in pictures.items():
+            write_atomically(folder / name, content)
         run_folder.write_json(folder / "evaluation.json", results)
-        print(json.dumps(results) if options.json else "\n".join(evaluate_text.lines(results)))
-        if not options.json:
-            print(f"\nin {folder}: {run_folder.listed(folder)}")
+        print(json.dumps(results) if options.json else "\n".join([*evaluate_text.lines(results), ""]))
+        print(f"in {folder}: {run_folder.listed(folder)}", file=sys.stderr if options.json else sys.stdout)
     return 0
 
 

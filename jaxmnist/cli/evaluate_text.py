@@ -81,7 +81,7 @@ def _noise(results: Mapping[str, Any]) -> list[str]:
         share = _percent(kind["sure"] / kind["images"])
         rows += [
             f"  {kind['kind']}: {share} are read with a confidence of at least {kind['sure_from']},",
-            f"    half of them with {min(kind['median_confidence'], 0.999):.3f} or more, most often as {digit} "
+            f"    half of all with {min(kind['median_confidence'], 0.999):.3f} or more, most often as {digit} "
             f"({count:,} of {kind['images']:,})",
         ]
     return [

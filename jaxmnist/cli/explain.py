@@ -65,7 +65,7 @@ def run(options: Options) -> int:
     from jaxmnist.checkpoint import load_network
     from jaxmnist.explanation import explain
 
-    trained = load_network(options.run) if options.run else None
+    trained = load_network(options.run) if options.run is not None else None
     config = trained.config if trained else Config()
     with jax.default_device(device), ThreadPoolExecutor() as beside:
         # A second each: the compiler and the import of matplotlib work while the data is read and the rest compiles.
@@ -78,7 +78,6 @@ def run(options: Options) -> int:
                 f"index {options.index}: expected 0 to {len(labels) - 1}, as the test set of {splits.name} has "
                 f"{len(labels):,} examples; try --index {Options.index}"
             )
-        folder = run_folder.create(options.run_dir, "explain")
         explanation = explain(params.result(), images[options.index], int(labels[options.index]), config)
 
     from jaxmnist.cli.explain_text import text
@@ -89,8 +88,10 @@ def run(options: Options) -> int:
     title = (
         f"{splits.name}, test example {options.index} of {len(labels):,}: a {explanation.label}; "
         f"{'-'.join(map(str, config.sizes))}, {config.activation}, {config.cost}\n"
-        + (f"trained: {options.run}" if options.run else f"before training (seed {options.seed}): a mess")
+        + (f"trained: {options.run}" if trained else f"before training (seed {options.seed}): a mess")
     )
-    write_atomically(folder / "explain.png", png(picture(explanation, config.cost, title)))
+    drawn = png(picture(explanation, config.cost, title))
+    folder = run_folder.create(options.run_dir, "explain")
+    write_atomically(folder / "explain.png", drawn)
     print(f"{text(explanation, config, title)}\n\nin {folder}: explain.png")
     return 0

@@ -50,4 +50,4 @@ def postponed(how_to_resume: str) -> Iterator[Callable[[], bool]]:
 
 def _say(what: str) -> None:
     """Straight to the terminal, since a signal may come in the middle of another print."""
-    os.write(2, f"\n{what}\n".encode())
+    os.write(2, f"\n{what}\n".encode(errors="backslashreplace"))

@@ -104,6 +104,7 @@ function drawingBoard(canvas, changed) {
       if (!past.length) return;
       page = past.pop();
       stroke = null;
+      if (byKeys) byKeys.down = false;
       paint();
       changed();
     },

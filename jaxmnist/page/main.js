@@ -63,14 +63,15 @@ function show() {
   showNeuronNow();
   const digit = label ?? read;
   state.raising = outputGradient(network, passed, digit);
-  showGradient(state.raising, digit, label !== null);
+  showGradient(state.raising, digit, label !== null ? "the right one" : unread ? "the largest" : "the one read");
 }
 
 /** How the other weights read the same pixels. */
 function otherText() {
   const read = largestAt(state.others);
   const cost = label === null ? "" : `, cost ${short(ledger(networks[OTHER[weights]], state.others, label).cost)}`;
-  return `Thin marks: ${OTHER[weights]} training it reads ${read}, with ${short(state.others[read], 2)}${cost}.`;
+  const reads = state.read === null ? "the largest output is that of" : "it reads";
+  return `Thin marks: ${OTHER[weights]} training ${reads} ${read}, with ${short(state.others[read], 2)}${cost}.`;
 }
 
 function showNeuronNow() {

@@ -95,8 +95,8 @@ function showNeuron(network, passed, deltas, { layer, neuron }) {
   );
 }
 
-/** Show by how much more ink in each pixel would raise an output. */
-function showGradient(slopes, digit, chosen) {
+/** Show by how much more ink in each pixel would raise an output; `which` one that is, in words. */
+function showGradient(slopes, digit, which) {
   element("gradient-title").textContent = `Which pixels would make it more of ${named(digit, "a")}?`;
   drawMap(element("gradient"), slopes);
   element("gradient").setAttribute(
@@ -104,6 +104,6 @@ function showGradient(slopes, digit, chosen) {
     `Slope of output ${digit} for each pixel, from ${short(least(slopes))} to ${short(most(slopes))}`,
   );
   element("gradient-text").textContent =
-    `The gradient of output ${digit}, ${chosen ? "the right one" : "the one read"}: more ink on blue raises it, more ` +
-    `ink on orange lowers it. Full colour: ${precise(largestSize(slopes))} for a pixel from 0 to 1.`;
+    `The gradient of output ${digit}, ${which}: more ink on blue raises it, more ink on orange lowers it. ` +
+    `Full colour: ${precise(largestSize(slopes))} for a pixel from 0 to 1.`;
 }
