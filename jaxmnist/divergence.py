@@ -1,5 +1,6 @@
 """When training goes wrong: where an epoch went bad, and whether a run should be given up."""
 
+import math
 from functools import partial
 
 import jax
@@ -17,6 +18,12 @@ CHANCE = 0.15
 PATIENCE = 1_000
 """Steps for which a network may only guess: first all outputs go to the mean label. SGD on the embedded digits, at
 rates from 0.05 to 0.2, took up to 396 to leave that plateau; a first epoch of MNIST has 1,875."""
+
+STILL = 1e-3
+"""Share of the cost by which it must have risen to be called worse than the start's, and not the same."""
+
+SMALLER_STEPS = "try a smaller --learning-rate, or --momentum 0.9 --cost squared_error --activation sigmoid"
+"""What mostly helps where the steps were too long."""
 
 
 @partial(jax.jit, static_argnames="optimizer")
@@ -55,25 +62,36 @@ def last_good_step(
     return state, index
 
 
-def why_not_learning(before: History, previous: History, now: History, steps: int) -> str | None:
+def why_not_learning(before: History, previous: History, now: History, steps: int, share: float) -> str | None:
     """Whether a run should be given up: a sigmoid that saturates gives no NaN, it just stops learning.
 
     Args:
         before: measured before training.
         previous: measured an epoch ago.
         now: measured after the last epoch.
-        steps: made so far; accuracy is held against a run only after PATIENCE.
+        steps: made so far; that it only guesses is held against a run after PATIENCE.
+        share: of the run's epochs that are made. In the first half the cost must move: a learning rate that falls as a
+            cosine is then still half of what it was.
 
     Returns:
-        What is wrong, or None for a run that learns.
+        What is wrong and what to try instead, or None for a run that learns.
     """
-    cost, accuracy = float(now.train.cost), float(now.train.accuracy)
-    if not jnp.isfinite(now.train.cost):
-        return f"the training cost is {cost}"
-    if cost >= float(before.train.cost):
-        return f"the training cost is {cost:.4g}, not below the {float(before.train.cost):.4g} of the random start"
-    if round(accuracy, 6) <= CHANCE and steps >= PATIENCE:
-        return f"after {steps:,} steps the training accuracy is {accuracy:.1%}, no better than guessing"
-    if round(accuracy, 6) <= CHANCE and cost == float(previous.train.cost):
-        return f"the training cost stands still at {cost:.4g}, with an accuracy of {accuracy:.1%}"
+    first, cost, accuracy = float(before.train.cost), float(now.train.cost), float(now.train.accuracy)
+    if not math.isfinite(cost):
+        return f"the training cost is {cost}; {SMALLER_STEPS}"
+    if cost >= first:
+        moved = cost > (1 + STILL) * first
+        remedy = SMALLER_STEPS if moved else "try a larger --learning-rate"
+        return f"the training cost is {cost:.4g}, not below the {first:.4g} of the random start; {remedy}"
+    if guesses(now) and steps >= PATIENCE:
+        return (
+            f"after {steps:,} steps the training accuracy is {accuracy:.1%}, no better than guessing; {SMALLER_STEPS}"
+        )
+    if guesses(now) and share <= 0.5 and cost == float(previous.train.cost):
+        return f"the training cost stands still at {cost:.4g}, with an accuracy of {accuracy:.1%}; {SMALLER_STEPS}"
     return None
+
+
+def guesses(now: History) -> bool:
+    """Whether a network does no better on its training set than always saying the commonest digit."""
+    return round(float(now.train.accuracy), 6) <= CHANCE

@@ -55,7 +55,8 @@ class Population(NamedTuple):
         params: every network, each leaf with a leading axis of members.
         running_cost: shape (members, epochs), the mean over an epoch of each minibatch's mean cost before its step.
         measured: shape (members, epochs + 1), cost and accuracy on the examples held out; entry 0 before training.
-        diverged_at: shape (members,), the first step, counted from 1, whose cost was no finite number; 0 for none.
+        diverged_at: shape (members,), the first step, counted from 1, whose cost was no finite number, or the last,
+            where only what was measured after it isn't; 0 for none.
     """
 
     params: Params
@@ -173,11 +174,14 @@ def _train_group(
         first_bad.append(bad)
         measured[-1].cost.block_until_ready()  # so that progress is told when it is made
         show()
+    steps = config.steps_per_epoch(examples)
+    lost = np.array(~jnp.isfinite(measured[-1].cost), int) * steps  # also where the very last step was the bad one
+    first_bad[-1] = np.where(first_bad[-1], first_bad[-1], lost)
     return Population(
         jax.device_get(states.params),
         np.stack(jax.device_get(running), axis=1),
         jax.tree.map(lambda *epochs: np.stack(epochs, axis=1), *jax.device_get(measured)),
-        _first_step(np.stack(jax.device_get(first_bad), axis=1), config.steps_per_epoch(examples)),
+        _first_step(np.stack(jax.device_get(first_bad), axis=1), steps),
     )
 
 

@@ -200,6 +200,7 @@ def test_a_platform_that_the_environment_forbids_is_an_error(run):
         ("--learning-rate", "1e20"),
         ("--learning-rate", "1e20", "--batch-size", "full"),
         ("--activation", "relu", "--cost", "cross_entropy", "--learning-rate", "1e6"),
+        ("--activation", "relu", "--cost", "cross_entropy", "--learning-rate", "1e30"),
         ("--learning-rate", "1e-12"),
     ],
 )
@@ -209,7 +210,7 @@ def test_a_run_that_does_not_learn_ends_with_exit_code_3_and_advice(run, tmp_pat
     assert "Traceback" not in result.stderr
     assert "does not learn" in result.stderr
     assert "try" in result.stderr
-    summary = json.loads((tmp_path / "bad" / "summary.json").read_text())
+    summary = json.loads((tmp_path / "bad" / "summary.json").read_text(), parse_constant=pytest.fail)  # no NaN
     assert summary["learned"] is False
     assert summary["problem"]
     assert not (tmp_path / "bad" / "weights.safetensors").exists()
@@ -220,6 +221,23 @@ def test_a_reader_that_leaves_is_no_traceback(run, tmp_path):
     result = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path)
     assert "13,002" in result.stdout
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("arguments", ["train --help", "train --dataset digits --run-dir r"])
+def test_without_anywhere_to_print_it_runs_all_the_same(tmp_path, arguments):
+    command = f"{sys.executable} -m jaxmnist {arguments} >&-"
+    result = subprocess.run(command, shell=True, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_few_steps_are_no_failure_but_no_success_either(run, tmp_path):
+    result = run("--dataset", "digits", "--batch-size", "full", "--epochs", "3", "--run-dir", tmp_path / "r")
+    assert result.returncode == 0, result.stderr
+    assert "note: after 3 steps it does no better than guessing yet; try more --epochs" in result.stdout
+    assert json.loads((tmp_path / "r" / "summary.json").read_text())["learned"] is False
+    result = run("--resume", tmp_path / "r")
+    assert result.returncode == 0, result.stderr
+    assert "is finished: 3 epochs" in result.stdout
 
 
 def test_a_reader_that_has_left_before_the_first_line_is_no_traceback(tmp_path):

@@ -16,20 +16,23 @@ def entry(cost, accuracy):
 
 
 @pytest.mark.parametrize(
-    ("previous", "now", "steps", "said"),
+    ("previous", "now", "steps", "share", "said"),
     [
-        (entry(2.5, 0.1), entry(float("nan"), 0.1), 1, "nan"),
-        (entry(2.5, 0.1), entry(float("inf"), 0.1), 1, "inf"),
-        (entry(2.5, 0.1), entry(2.6, 0.5), 1, "not below the 2.5"),
-        (entry(2.5, 0.1), entry(0.9, 0.15), 1_000, "15.0%"),
-        (entry(1.0, 0.1), entry(1.0, 0.1), 2, "stands still"),
-        (entry(2.5, 0.1), entry(0.9, 0.1), 1, None),
-        (entry(1.0, 0.1), entry(0.9, 0.11), 999, None),
-        (entry(2.5, 0.1), entry(0.9, 0.16), 1_875, None),
+        (entry(2.5, 0.1), entry(float("nan"), 0.1), 1, 0.1, "nan; try a smaller"),
+        (entry(2.5, 0.1), entry(float("inf"), 0.1), 1, 0.1, "inf; try a smaller"),
+        (entry(2.5, 0.1), entry(2.6, 0.5), 1, 0.1, "not below the 2.5 of the random start; try a smaller"),
+        (entry(2.5, 0.1), entry(2.5, 0.5), 1, 0.1, "not below the 2.5 of the random start; try a larger"),
+        (entry(2.5, 0.1), entry(0.9, 0.15), 1_000, 0.1, "15.0%, no better than guessing; try a smaller"),
+        (entry(2.5, 0.1), entry(0.9, 0.15), 30, 1, None),
+        (entry(1.0, 0.1), entry(1.0, 0.1), 2, 0.5, "stands still at 1, with an accuracy of 10.0%; try a smaller"),
+        (entry(0.9, 0.1), entry(0.9, 0.1), 200, 0.96, None),
+        (entry(2.5, 0.1), entry(0.9, 0.1), 1, 0.1, None),
+        (entry(1.0, 0.1), entry(0.9, 0.11), 999, 0.9, None),
+        (entry(2.5, 0.1), entry(0.9, 0.16), 1_875, 1, None),
     ],
 )
-def test_a_run_that_does_not_learn_is_told_from_one_that_does(previous, now, steps, said):
-    found = why_not_learning(entry(2.5, 0.1), previous, now, steps)
+def test_a_run_that_does_not_learn_is_told_from_one_that_does(previous, now, steps, share, said):
+    found = why_not_learning(entry(2.5, 0.1), previous, now, steps, share)
     assert (found is None) if said is None else (said in found)
 
 

@@ -1,5 +1,6 @@
 """A run that is stopped, killed, starved of disk or damaged, and gone on with: real processes, real signals."""
 
+import fcntl
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -349,6 +351,26 @@ def test_a_run_that_diverges_tells_the_step_and_keeps_the_network_before_it(run,
     code, _out, err = run("--resume", tmp_path / "r")
     assert code == 3
     assert "was given up" in err
+
+
+@pytest.mark.slow
+def test_the_epochs_that_an_interrupted_run_tells_of_are_on_the_disk(begin, tmp_path):
+    """Also where no checkpoint is due, and the signal comes while a line of progress waits for its reader."""
+    with begin(*SMALL[:-1], 1_000_000, "--epochs", 1_000_000, "--run-dir", tmp_path / "r") as process:
+        until_the_pipe_is_full(process)
+        process.send_signal(signal.SIGTERM)
+        _out, err = process.communicate()
+    assert process.returncode == 75, err
+    said = int(re.search(r"interrupted after epoch (\d+) of", err)[1])
+    assert checkpoint.read(tmp_path / "r" / CHECKPOINT)[1]["epoch"] == said > 0
+
+
+def until_the_pipe_is_full(process):
+    waiting = [0, 1]
+    while waiting[-1] == 0 or waiting[-2] != waiting[-1]:
+        time.sleep(1)  # many epochs long
+        count = fcntl.ioctl(process.stdout, termios.FIONREAD, bytes(4))
+        waiting.append(int.from_bytes(count, sys.byteorder))
 
 
 @pytest.mark.slow

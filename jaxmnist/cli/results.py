@@ -12,6 +12,7 @@ import numpy as np
 from jaxmnist.checkpoint import save_network
 from jaxmnist.cli import run_folder
 from jaxmnist.config import Config
+from jaxmnist.divergence import guesses
 from jaxmnist.files import write_atomically
 from jaxmnist.network import Params, count_parameters
 from jaxmnist.sources import Splits
@@ -48,11 +49,7 @@ def write(
     run_folder.write_metrics(folder / "metrics.csv", history)
     if problem:
         run_folder.write_json(folder / "summary.json", {**summary, "learned": False, "problem": problem})
-        print(
-            f"error: does not learn: {problem}; try a smaller --learning-rate than {config.learning_rate}, or "
-            f"--momentum {Config.momentum} --cost squared_error --activation sigmoid",
-            file=sys.stderr,
-        )
+        print(f"error: does not learn: {problem}", file=sys.stderr)
         return
     about = {name: record.get(name) for name in ("dataset", "seed", "command")}
     about |= {name: summary[name] for name in ("test_accuracy", "test_examples")}
@@ -80,7 +77,7 @@ def _summary(
         "test_cost": _plain(last.test.cost),
         "train_accuracy": _plain(last.train.accuracy),
         "train_cost": _plain(last.train.cost),
-        "learned": True,
+        "learned": not guesses(last),
         "epochs": len(history) - 1,
         "steps": steps,
         "parameters": count_parameters(params),
@@ -136,6 +133,11 @@ def _tell(folder: Path, summary: Mapping[str, Any], seconds: Mapping[str, float]
     right = round(summary["test_accuracy"] * summary["test_examples"])
     times = ", ".join(f"{name} {spent:.2f} s" for name, spent in seconds.items())
     files = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    if not summary["learned"]:
+        print(
+            f"note: after {summary['steps']:,} steps it does no better than guessing yet; "
+            f"try more --epochs, or a larger --learning-rate"
+        )
     print(
         f"test accuracy {summary['test_accuracy']:.2%} ({right:,} of {summary['test_examples']:,}) · test cost "
         f"{summary['test_cost']:.4f} · train cost {summary['train_cost']:.4f}\n"
@@ -144,6 +146,6 @@ def _tell(folder: Path, summary: Mapping[str, Any], seconds: Mapping[str, float]
     )
 
 
-def _plain(number: Any) -> float:
-    """A float32 with the seven digits that it knows."""
-    return float(f"{number:.7g}")
+def _plain(number: Any) -> float | None:
+    """A float32 with the seven digits that it knows; None for what is no number, which JSON can't hold."""
+    return float(f"{number:.7g}") if np.isfinite(number) else None

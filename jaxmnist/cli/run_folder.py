@@ -101,7 +101,7 @@ def listed(folder: Path) -> str:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write values that a person and a program can read; a name's bytes that aren't UTF-8 become JSON's escapes."""
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_atomically(path, text.encode(errors="backslashreplace"))
 
 

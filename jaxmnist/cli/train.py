@@ -84,7 +84,7 @@ def run(options: Options) -> int:
     with run_folder.created(options.run_dir, config.optimizer) as folder:
         record = {
             "dataset": splits.name,
-            "data_dir": options.data.data_dir and str(options.data.data_dir),
+            "data_dir": options.data.data_dir and str(options.data.data_dir.absolute()),
             "origin": splits.origin,
             "data_sha256": _digest(splits),
             "seed": options.seed,
@@ -104,7 +104,7 @@ def _resume(folder: Path, options: Options) -> int:
         _refuse_contradictions(options, saved)
         config = options.config
         summary = run_folder.read_json(folder / "summary.json") if (folder / "summary.json").is_file() else {}
-        if summary.get("epochs") == config.epochs or summary.get("learned") is False:
+        if summary.get("epochs") == config.epochs or "problem" in summary:
             return _tell_finished(folder, summary)
         device = select_device(options.data)
 
@@ -176,7 +176,7 @@ def _refuse_contradictions(options: Options, saved: Options) -> None:
 
 
 def _tell_finished(folder: Path, summary: Mapping[str, Any]) -> int:
-    if not summary["learned"]:
+    if "problem" in summary:
         print(f"error: {folder} was given up, it does not learn: {summary['problem']}", file=sys.stderr)
         return NOT_LEARNING
     print(

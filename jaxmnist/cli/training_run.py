@@ -18,7 +18,7 @@ from jaxmnist.cli import results, run_folder
 from jaxmnist.cli.exit_codes import INTERRUPTED, NOT_LEARNING
 from jaxmnist.cli.interruption import postponed
 from jaxmnist.config import Config
-from jaxmnist.divergence import last_good_step, why_not_learning
+from jaxmnist.divergence import SMALLER_STEPS, last_good_step, why_not_learning
 from jaxmnist.files import previous
 from jaxmnist.metrics import Metrics
 from jaxmnist.network import count_parameters
@@ -97,6 +97,7 @@ def train_in(
                 history = [jax.device_get(compiled_measure(state, splits.train, splits.test, config))]
 
         kept, problem, saved = _on_host(state), None, _done()
+        on_disk = len(history) - 1
         with _progress(len(history) - 1, epochs) as show:
             for epoch in range(len(history), epochs + 1):
                 if asked():
@@ -110,18 +111,21 @@ def train_in(
                     problem = _diverged(folder, record, kept, splits, config, epoch)
                 else:
                     steps = epoch * config.steps_per_epoch(examples)
-                    problem = why_not_learning(history[0], history[-2], history[-1], steps)
+                    problem = why_not_learning(history[0], history[-2], history[-1], steps, epoch / epochs)
                 if problem:
                     break
                 kept = _on_host(state)
-                if epoch % interval == 0 or epoch == epochs or asked():
+                if epoch % interval == 0 or epoch == epochs:
                     with timed("save", seconds):
                         saved.result()  # what was told before this epoch is on the disk
                         now = Progress(kept, list(history), dict(seconds))
                         saved = writer.submit(save, folder, record, now)
+                    on_disk = epoch
                 show(epoch, history[-1])
             with timed("save", seconds):
                 saved.result()
+                if not problem and on_disk < len(history) - 1:
+                    save(folder, record, Progress(kept, history, seconds))
         if not problem and (asked() or len(history) <= epochs):
             done = len(history) - 1
             print(f"interrupted after epoch {done} of {epochs}. {how_to_resume}", file=sys.stderr)
@@ -194,9 +198,13 @@ def _diverged(
     """Find the first bad step of an epoch, keep the network from before it, and say so."""
     state = before._replace(key=jax.random.wrap_key_data(before.key))
     good, index = jax.device_get(last_good_step(jax.device_put(state), splits.train, config))
+    if index < config.steps_per_epoch(len(splits.train.labels)):
+        what = f"step {index + 1:,} of epoch {epoch}"
+    else:  # every step was finite, and the cost of all examples after them isn't
+        what, good = f"epoch {epoch}", before
     path = folder / "last_good.safetensors"
     checkpoint.save_network(path, good.params, config, record)
-    return f"step {index + 1:,} of epoch {epoch} gives numbers that are not finite (the network before it: {path})"
+    return f"{what} gives numbers that are not finite (the network before it: {path}); {SMALLER_STEPS}"
 
 
 def _on_host(state: TrainState) -> TrainState:

@@ -23,6 +23,7 @@ from measuring import (
     columns,
     data,
     figures,
+    flops_of_an_example,
     has_torch,
     in_turns,
     machine,
@@ -193,7 +194,7 @@ def floor_of(work, side):
     """
     state = start(work.key, work.config, len(work.labels))
     parameters, steps = count_parameters(state.params), work.config.steps_per_epoch(len(work.labels))
-    flops = 6 * parameters * steps * work.config.batch_size
+    flops = flops_of_an_example(work.config.sizes) * steps * work.config.batch_size
     bytes_once = steps * work.config.batch_size * (784 + 1)
     # read for the products and for the update, written once; the velocities read and written
     bytes_of_steps = steps * 5 * 4 * parameters

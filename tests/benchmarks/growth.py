@@ -26,7 +26,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from measuring import COLOURS, machine, milliseconds, parser, peak_memory, timed, write
+from measuring import COLOURS, flops_of_an_example, machine, milliseconds, parser, peak_memory, timed, write
 from tqdm import tqdm
 from trainers import ours_together
 
@@ -119,9 +119,8 @@ def over_budget(point, before, turns, options):
 
 
 def arithmetic(point):
-    """Floating point operations of an epoch: forward, and twice that backward."""
-    weights = 784 * point.width + point.width**2 + 10 * point.width
-    return 6 * weights * point.examples * point.networks
+    """Floating point operations of an epoch's matrix products."""
+    return flops_of_an_example((784, point.width, point.width, 10)) * point.examples * point.networks
 
 
 def in_a_process(point, cache, data_dir):

@@ -1,6 +1,7 @@
 """What the benchmarks share: turns, medians, what the machine can do, and the files that remain."""
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -104,6 +105,16 @@ def matrix_product_rate(size=2048):
     product(square, square).block_until_ready()
     best = min(timed(lambda: product(square, square).block_until_ready()) for _ in range(10))
     return 2 * size**3 / best / 1e9
+
+
+def flops_of_an_example(sizes):
+    """What one example costs a step in floating point operations, of the matrix products alone.
+
+    2 for each weight on the way forward, 2 for its slope, and 2 for what goes back through it to the layer before; the
+    first layer, which has nearly all weights, has nothing before it that could change.
+    """
+    weights = [inputs * outputs for inputs, outputs in itertools.pairwise(sizes)]
+    return 6 * sum(weights) - 2 * weights[0]
 
 
 def memory_bandwidth(megabytes=256):

@@ -13,6 +13,7 @@ from measuring import (
     columns,
     data,
     figures,
+    flops_of_an_example,
     has_torch,
     in_turns,
     machine,
@@ -23,7 +24,6 @@ from measuring import (
 from trainers import OTHER_COST, TRAINERS, Work, agreement, orders
 
 from jaxmnist.config import Config
-from jaxmnist.network import count_parameters, init
 
 
 def main():
@@ -52,7 +52,7 @@ def measure(peers, images, labels, batch_size, rounds, rate):
     todo = orders(work, rounds + 1)
     turns = {name: lambda number, epoch=trainer.epoch: epoch(todo[number]) for name, trainer in trainers.items()}
     seconds = in_turns(turns, rounds, f"batch {batch_size}")
-    flops = 6 * count_parameters(init(jax.random.key(0))) * (len(labels) // batch_size * batch_size)
+    flops = flops_of_an_example(config.sizes) * (len(labels) // batch_size * batch_size)
     base = figures(seconds["this project"])["median"] if "this project" in seconds else None
     rows = {}
     print(f"batch {batch_size}: epochs of {len(labels):,} examples, medians of {rounds}")
