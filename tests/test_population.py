@@ -105,6 +105,14 @@ def test_a_member_that_diverges_is_named_and_changes_nothing_in_its_neighbours(d
     assert with_it.diverged_at[1] == first + 1
 
 
+def test_a_member_that_only_its_last_step_spoils_is_named_too(digits):
+    config = Config(batch_size=1_000, epochs=1, activation="relu", cost="cross_entropy")  # one step
+    trained = train_population(grid([(0.9, 0.05), (0.9, 1e37)], (0,)), ORDER, digits.train, digits.test, config)
+    assert np.isfinite(trained.running_cost).all()
+    assert np.isfinite(trained.measured.cost[:, -1]).tolist() == [True, False]
+    assert trained.diverged_at.tolist() == [0, 1]
+
+
 def test_a_divergence_in_a_later_epoch_counts_all_steps():
     from jaxmnist.population import _first_step
 
