@@ -106,8 +106,8 @@ def test_a_member_that_diverges_is_named_and_changes_nothing_in_its_neighbours(d
 
 
 def test_a_member_that_only_its_last_step_spoils_is_named_too(digits):
-    config = Config(batch_size=1_000, epochs=1, activation="relu", cost="cross_entropy")  # one step
-    trained = train_population(grid([(0.9, 0.05), (0.9, 1e37)], (0,)), ORDER, digits.train, digits.test, config)
+    config = Config(batch_size=1_000, epochs=1, activation="relu")  # one step
+    trained = train_population(grid([(0.9, 0.05), (0.9, 1e38)], (0,)), ORDER, digits.train, digits.test, config)
     assert np.isfinite(trained.running_cost).all()
     assert np.isfinite(trained.measured.cost[:, -1]).tolist() == [True, False]
     assert trained.diverged_at.tolist() == [0, 1]
