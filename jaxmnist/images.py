@@ -87,13 +87,28 @@ def normalise(grey: UInt8[np.ndarray, "height width"]) -> Normalised:
     return _normalised(page, page.groups > 0, grey.shape)
 
 
-def split(grey: UInt8[np.ndarray, "height width"]) -> list[Normalised]:
+def split(grey: UInt8[np.ndarray, "height width"]) -> list[Normalised | ValueError]:
     """Make of a picture of several digits, side by side, what MNIST would have made of each, from left to right.
 
     Digits must not touch each other; strokes of which one lies above another are one digit. Otherwise as `normalise`.
+
+    Returns:
+        Each digit, or the reason why strokes are none.
+
+    Raises:
+        ValueError: when the picture is blank, all noise, or no such array.
     """
     page = read_page(grey)
-    return [_normalised(page, page.groups == group, grey.shape) for group in range(1, page.groups.max() + 1)]
+    found: list[Normalised | ValueError] = []
+    for group in range(1, page.groups.max() + 1):
+        try:
+            found.append(_normalised(page, page.groups == group, grey.shape))
+        except ValueError as problem:
+            found.append(problem)
+    refused = [one for one in found if isinstance(one, ValueError)]
+    if len(refused) == len(found):
+        raise refused[0]
+    return found
 
 
 def centre(digit: UInt8[np.ndarray, "height width"]) -> UInt8[np.ndarray, "784"]:
@@ -139,7 +154,7 @@ def _normalised(page: Page, strokes: Bool[np.ndarray, "height width"], shape: tu
     length = np.pi / 8 * edges
     if length > LONGEST_STROKES * max(own.shape):
         raise ValueError(
-            f"all noise: its strokes are {length / max(own.shape):.0f} times as long as the box that they are in, "
+            f"all noise: its strokes are {length / max(own.shape):.1f} times as long as the box that they are in, "
             f"expected at most {LONGEST_STROKES} times, as of a digit; use a cleaner picture"
         )
     pen = int(own.sum()) / length * BOX / max(own.shape)

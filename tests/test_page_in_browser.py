@@ -306,7 +306,7 @@ def test_labels_cost_and_gradient_are_told(opened):
     [
         ({"unsure": 2}, "unsure: next is"),
         ({"unsure": 2, "unlike": 2}, "; unlike any digit."),
-        ({"widest_pen": 0.5}, "; the pen is wider than any in MNIST."),
+        ({"widest_pen": 0.5}, "; the pen is wider than in all but 0.4 % of MNIST’s images."),
     ],
 )
 def test_doubts_are_told(opened, limit, said):
