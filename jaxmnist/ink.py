@@ -9,7 +9,12 @@ LONGEST, CELLS = 200, 32
 """Longest side, in pixels, of the page and of the grid of cells by which the paper is found."""
 SURFACE_ROUNDS, ABOVE = 12, 0.6
 """Rounds by which the paper's surface settles, and the weight of what is lighter than it (darker has 1 − ABOVE)."""
+EVEN = 0.75
+"""The light may be even if the paper is about as bright as the cell that this share of the cells does not outshine."""
 LEAST_CONTRAST, INK_SHARE, SPECK_SHARE = 0.05, 0.3, 0.05
+STEP_SHARE = 0.7
+"""Pixels with more ink, in units of the contrast, have steps that are a stroke's edge rather than noise. At 0.5 most
+skewed noise of 28×28 pixels would pass for strokes, at 1 a fifth of scikit-learn's 8×8 digits for noise."""
 MOST_DIGITS = 20
 LEAST_SIGNAL, NOISE_LIMIT = 5, 4
 """In units of the noise: the contrast that a page must have, and what a pixel must have to be ink."""
@@ -49,9 +54,8 @@ def read_page(grey: UInt8[np.ndarray, "height width"]) -> Page:
     light = _shrink(grey, block) / 255
     surface, dark_on_light = _paper(light)
     ink = (surface - (light if dark_on_light else 1 - light)) / np.maximum(surface, 0.05)
-    steps = np.diff(ink, axis=1)
-    noise = 1.048 * float(np.median(np.abs(steps))) if steps.size else 0.0
     contrast = float(_mean_of_nine(ink).max())
+    noise = _noise(ink, STEP_SHARE * contrast)
     if contrast < LEAST_CONTRAST:
         raise ValueError(
             f"blank: its strongest strokes differ from the paper by {max(contrast, 0):.1%}, expected at least "
@@ -83,6 +87,13 @@ def _shrink(values: Float[np.ndarray, "height width"], block: int) -> Float[np.n
     return np.asarray(sums / block**2)
 
 
+def _noise(ink: Float[np.ndarray, "height width"], most: float) -> float:
+    """The noise's deviation, by the steps between neighbours in a row of which neither has more ink than `most`."""
+    within = ink <= most
+    steps = np.abs(np.diff(ink, axis=1))[within[:, 1:] & within[:, :-1]]
+    return 1.048 * float(np.median(steps)) if steps.size else 0.0
+
+
 def _paper(light: Float[np.ndarray, "height width"]) -> tuple[Float[np.ndarray, "height width"], bool]:
     """Step 2: the brightness of the paper everywhere, and whether it is lighter than the ink; if not, of 1 − light."""
     block = -(-max(light.shape) // CELLS)
@@ -91,7 +102,9 @@ def _paper(light: Float[np.ndarray, "height width"]) -> tuple[Float[np.ndarray, 
     values = cells.ravel()
     plane = basis[:, :3]
     residuals = values - plane @ _least_squares(plane, values, np.ones_like(values))
-    dark_on_light = bool((residuals**3).sum() < 0)
+    cubes = (residuals**3).reshape(cells.shape)
+    inside = cubes[1:-1, 1:-1] if min(cells.shape) > 2 else cubes
+    dark_on_light = bool(inside.sum() < 0)
     if not dark_on_light:
         values = 1 - values
     weights = np.ones_like(values)
@@ -99,8 +112,16 @@ def _paper(light: Float[np.ndarray, "height width"]) -> tuple[Float[np.ndarray, 
         coefficients = _least_squares(basis, values, weights)
         residuals = values - basis @ coefficients
         weights = np.where(residuals > 0, ABOVE, 1 - ABOVE) / np.maximum(np.abs(residuals), 1 / 255)
+    even = _quantile(values, EVEN)
+    if _quantile(np.abs(values - even), 1 - EVEN) <= _quantile(np.abs(residuals), 1 - EVEN):
+        return np.full(light.shape, even), dark_on_light
     terms = zip(coefficients, _terms(light.shape, block, cells.shape), strict=True)
     return sum(coefficient * term for coefficient, term in terms), dark_on_light
+
+
+def _quantile(values: Float[np.ndarray, "n"], share: float) -> float:
+    """The smallest of the values that at least this share of them does not exceed."""
+    return float(np.sort(values)[int(np.ceil(share * len(values))) - 1])
 
 
 def _terms(

@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from jaxmnist.ink import LEAST_CONTRAST
+
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 """What is read. GIF is recognised too, and refused."""
 MOST_PIXELS = 40_000_000
@@ -26,7 +28,7 @@ def read_file(path: Path) -> UInt8[np.ndarray, "height width"]:
 
     Returns:
         Brightness, 0 black to 255 white, turned upright as its EXIF data says. What is transparent shows white
-        paper; or black, where on white there would be nothing to see.
+        paper; or black, where on white there would be too little to see.
 
     Raises:
         ValueError: for what is not such a picture, or has no or too many pixels; names the file.
@@ -98,6 +100,6 @@ def _grey(image: Image.Image) -> UInt8[np.ndarray, "height width"]:
     ink, opacity = coloured.convert("L"), coloured.getchannel("A")
     for paper in (WHITE, BLACK):
         seen = np.asarray(Image.composite(ink, Image.new("L", image.size, paper), opacity))
-        if np.ptp(seen):
+        if np.ptp(seen) >= LEAST_CONTRAST * WHITE:
             break
     return seen

@@ -14,6 +14,14 @@ def enlarged(digit, side):
     return np.asarray(Image.fromarray(digit.reshape(28, 28)).resize((side, side), Image.Resampling.BICUBIC))
 
 
+def cut(digit, margin, dark_on_light):
+    """A 28×28 digit cut to its ink, with a margin of some pixels of paper."""
+    picture = digit.reshape(28, 28)
+    rows, columns = np.flatnonzero(picture.any(axis=1)), np.flatnonzero(picture.any(axis=0))
+    page = np.pad(picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], margin)
+    return 255 - page if dark_on_light else page
+
+
 def pasted(digit, random):
     """A 28×28 digit pasted at a random scale, 40 to 1,000 pixels, on a random page.
 

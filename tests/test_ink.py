@@ -101,6 +101,7 @@ def test_what_is_no_picture_of_ink_is_refused(page, said):
 def test_noise_is_refused(side):
     random = np.random.default_rng(side)
     normal = np.clip(128 + 40 * random.normal(size=(side, side)), 0, 255)
-    for noise in (normal, random.integers(0, 256, (side, side))):
+    skewed = np.clip(255 - 60 * random.exponential(size=(side, side)), 0, 255)
+    for noise in (normal, random.integers(0, 256, (side, side)), skewed):
         with pytest.raises(ValueError, match="all noise"):
             read_page(noise.astype(np.uint8))

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from browser import SEVEN, THREE, draw, executable, launched, picture
-from handwriting import grey, lit, pasted
+from handwriting import cut, grey, lit, pasted
 from playwright.sync_api import expect
+from sklearn.datasets import load_digits
 from test_page import HOSTILE, SAMPLES, network
 
 from jaxmnist.checkpoint import load_network
@@ -134,6 +135,18 @@ def test_five_hundred_pictures_are_normalised_and_read_as_in_python(opened, mnis
     assert max(outputs) <= 1e-5
 
 
+def test_pictures_cut_to_their_ink_are_normalised_as_in_python(opened, mnist_dir):
+    digits = read_images(mnist_dir / "t10k-images-idx3-ubyte.gz")[:200]
+    pictures = [cut(digit, margin=place % 3, dark_on_light=place % 2 > 0) for place, digit in enumerate(digits)]
+    for one, found in zip(pictures, read(opened(load_network("source")), pictures), strict=True):
+        expected = normalised(one)
+        if isinstance(expected, str):
+            assert found == {"refusal": expected}
+        else:
+            assert np.abs(np.array(found["image"]) - expected.image).max() <= 2
+            assert found["darkOnLight"] == expected.dark_on_light
+
+
 def strange_pictures():
     random = np.random.default_rng(0)
     row = np.zeros((60, 900), np.uint8)
@@ -158,6 +171,8 @@ def strange_pictures():
         "fine circle": np.uint8(255 * (np.abs(circle) <= 1)),
         "wide circle": np.uint8(255 * (np.abs(circle) <= 15)),
         "two digits": np.hstack([np.uint8(255 * (np.abs(circle) <= 6))] * 2),
+        "all circle": 255 - np.uint8(255 * (np.abs(circle[20:-20, 20:-20]) <= 15)),
+        "eight by eight": np.uint8(255 - np.minimum(255 / 16 * load_digits().images[0], 255)),
     }
 
 
@@ -306,7 +321,7 @@ def test_labels_cost_and_gradient_are_told(opened):
     [
         ({"unsure": 2}, "unsure: next is"),
         ({"unsure": 2, "unlike": 2}, "; unlike any digit."),
-        ({"widest_pen": 0.5}, "; the pen is wider than any in MNIST."),
+        ({"widest_pen": 0.5}, "; the pen is wider than in all but 0.4 % of MNIST’s images."),
     ],
 )
 def test_doubts_are_told(opened, limit, said):

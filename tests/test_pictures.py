@@ -85,6 +85,10 @@ def test_transparency_shows_white_paper_or_black_where_white_would_show_nothing(
         palette.putdata((ink.ravel() > 0).tolist())
         palette.putpalette([9, 9, 9, colour, colour, colour])
         assert np.array_equal(read(encoded(palette, "PNG", transparency=0)), seen)
+    for pale in ((250, 250, 250), (255, 255, 200)):  # on white paper a contrast below 5 %
+        found = read(encoded(Image.fromarray(np.dstack([np.full((20, 20, 3), pale, np.uint8), ink])), "PNG"))
+        assert found[ink == 0].tolist() == [0] * int((ink == 0).sum())
+        assert found[ink > 0].min() > 240
     shades = Image.fromarray(np.uint8([[[0, 0, 0, opacity] for opacity in (0, 128, 255)]]))
     assert read(encoded(shades, "PNG")).tolist() == [[255, 127, 0]]
 

@@ -14,7 +14,7 @@ from handwriting import enlarged, lit, pasted
 from PIL import Image
 
 from jaxmnist import metrics
-from jaxmnist.checkpoint import load_network
+from jaxmnist.checkpoint import load_network, save_network
 from jaxmnist.cli.characters import bar
 from jaxmnist.cli.predict_text import Reading
 from jaxmnist.idx import read_images, read_labels
@@ -183,6 +183,7 @@ def test_bad_pictures_are_told_one_by_one_and_the_others_read(run, tmp_path, dig
         (("none.png", "--run", "nosuch"), "run nosuch: no such folder or file"),
         (("none.png", "--run", "empty"), "no weights.safetensors in it"),
         (("none.png", "--bogus"), "--bogus"),
+        (("none.png", "--run-dir", "shown"), "--show"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_exit_code_2(run, tmp_path, arguments, said):
@@ -190,9 +191,75 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(run, tmp_path, arguments, s
     assert said in refusal(run(*arguments))
 
 
+def test_what_is_no_picture_keeps_no_other_from_being_read(run, tmp_path, digits):
+    (tmp_path / "empty").mkdir()
+    good = written(tmp_path / "good.png", enlarged(digits[0], 90))
+    bad = {"empty": "a folder without pictures", "": "an empty name", "long" * 100: "long" * 100, "no.png": "no such"}
+    result = run(good, *bad)
+    assert (result.returncode, result.stdout.splitlines()[0][:15]) == (2, f"{good}: 7,"[:15])
+    lines = result.stderr.splitlines()
+    assert len(lines) == len(bad)
+    for line, said in zip(lines, bad.values(), strict=True):
+        assert line.startswith("error: ")
+        assert said in line
+        assert "Errno" not in line
+    for name, said in bad.items():
+        assert said in refusal(run(name))
+        result = run(name, "--json")
+        found = json.loads(result.stdout)
+        assert (result.returncode, found["readings"]) == (2, [])
+        (error,) = found["errors"]
+        assert error["image"] == name
+        assert said in error["error"]
+
+
+def test_a_picture_given_twice_is_two_pictures(run, tmp_path, digits):
+    path = written(tmp_path / "row.png", np.hstack([enlarged(digits[number], 90) for number in (0, 2, 0, 2)]))
+    result = run(path, path, "--split")
+    assert result.stdout.splitlines()[-3:] == [f"{path}: 7171"] * 2 + ["8 digits in 2 pictures, 0 doubtful"]
+
+
+def test_of_a_row_the_good_digits_are_read_and_the_others_told_by_their_place(run, tmp_path, digits):
+    good = [enlarged(digits[number], 90) for number in (0, 2, 0)]
+    scribble = np.pad(np.uint8(255 * (np.random.default_rng(0).random((60, 60)) < 0.5)), 15)
+    path = written(tmp_path / "row.png", np.hstack([*good[:2], scribble, good[2]]))
+    result = run(path, "--split")
+    assert f"{path}: 71?7" in result.stdout.splitlines()
+    assert refusal(result).startswith(f"error: {path}, 3 from the left: all noise: its strokes are ")
+    result = run(path, "--split", "--json")
+    found = json.loads(result.stdout)
+    assert result.returncode == 2
+    assert [(one["place"], one["digit"]) for one in found["readings"]] == [(0, 7), (1, 1), (3, 7)]
+    (error,) = found["errors"]
+    assert "3 from the left" in error["error"]
+
+
+def test_a_network_that_computes_no_numbers_is_refused_by_name(run, tmp_path, digits):
+    best = load_network("best")
+    huge = [layer._replace(weights=np.full_like(layer.weights, 3e38)) for layer in best.params]
+    save_network(tmp_path / "huge.safetensors", tuple(huge), best.config, {})
+    path = written(tmp_path / "seven.png", enlarged(digits[0], 90))
+    for also in ((), ("--json",)):
+        result = run(path, "--run", "huge.safetensors", *also)
+        assert refusal(result).startswith("error: run huge.safetensors: ")
+        assert result.stdout == ""
+
+
+def test_names_that_are_not_utf_8_are_told_with_escapes(run, tmp_path, digits):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    written(folder / "7.png", enlarged(digits[0], 90)).rename(folder / "caf\udce9.png")
+    written(folder / "good.png", enlarged(digits[1], 90))
+    result = run(folder, PYTHONIOENCODING="utf-8:strict")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert [line.split("/")[-1] for line in result.stdout.splitlines()[1:3]] == ["caf\\udce9.png", "good.png"]
+    found = json.loads(run(folder, "--json", PYTHONIOENCODING="utf-8:strict").stdout)
+    assert found["readings"][0]["image"] == str(folder / "caf\udce9.png")  # JSON can hold the name itself
+
+
 def reading(outputs, pen=2.5, digits=1, several=False):
     found = Normalised(np.zeros(784, np.uint8), True, (0, 0, 9, 9), pen, digits)
-    return Reading("it.png", 0, found, several, np.asarray(outputs))
+    return Reading("it.png", 0, 0, found, several, np.asarray(outputs))
 
 
 def test_doubts():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,8 +37,9 @@ class Options:
     the centre of 28×28. The digit read is the one with the largest of the ten outputs, and the confidence is that
     output; how often a network is right at which confidence, jaxmnist evaluate measures. A reading is called doubtful
     when the second largest output comes within 0.5 of it (as best's does on 3 % of MNIST's test images, more than half
-    of its mistakes among them), when no output reaches 0.3, when the strokes are wider than any in MNIST, or when
-    several stand side by side. Nonsense can pass all that: a network that has only seen digits may be sure of a letter.
+    of its mistakes among them), when no output reaches 0.3, when the strokes are wider than in all but 0.4 % of
+    MNIST's images, or when several stand side by side. Nonsense can pass all that: a network that has only seen digits
+    may be sure of a letter.
     """
 
     images: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE…", help_behavior_hint="")]
@@ -58,14 +60,18 @@ def run(options: Options) -> int:
     """Read every picture that can be read.
 
     Returns:
-        The exit code: 0, or 2 when a picture couldn't be read, after a line about it.
+        The exit code: 0, or 2 when a picture or a digit couldn't be read, after a line about it.
 
     Raises:
-        ValueError: for a run that is none, and when there is no picture at all.
+        ValueError: for a run that is none or computes no numbers, and when no picture is named.
         OSError: for files that can't be read or written.
     """
-    names = _pictures(options.images)
-    run_folder.refuse_used(options.run_dir if options.show else None)
+    if options.run_dir is not None and not options.show:
+        raise ValueError(
+            f"--run-dir {options.run_dir}: is for the picture of --show, which isn't asked for; add --show"
+        )
+    names, errors = _pictures(options.images)
+    run_folder.refuse_used(options.run_dir)
     select_device(DataOptions(platform="cpu"))  # an accelerator takes longer to start than a thousand digits to read
 
     import numpy as np
@@ -75,22 +81,29 @@ def run(options: Options) -> int:
     from jaxmnist.metrics import outputs
 
     network = load_network(options.run)
-    digits: list[tuple[str, int, Normalised]] = []
+    digits: list[tuple[str, int, int, Normalised]] = []
     originals: list[np.ndarray] = []
-    errors: dict[str, str] = {}
-    for name in _with_progress(names):
+    for picture, name in enumerate(_with_progress(names)):
         try:
             grey, found = _normalised(name, options.split)
         except (ValueError, OSError) as problem:
-            errors[name] = str(problem)
+            errors.append((name, _told(name, problem)))
             continue
-        digits += [(name, place, digit) for place, digit in enumerate(found)]
-        if options.show and len(originals) < SHOWN:
-            originals += [grey] * len(found)
+        for place, digit in enumerate(found):
+            if isinstance(digit, ValueError):
+                errors.append((name, f"{name}, {place + 1} from the left: {digit}"))
+                continue
+            digits.append((name, picture, place, digit))
+            if options.show and len(originals) < SHOWN:
+                originals.append(grey)
     readings = []
     if digits:
-        images = np.stack([digit.image for _name, _place, digit in digits])
+        images = np.stack([digit.image for *_where, digit in digits])
         read = np.asarray(outputs(network.params, images, network.config.activation, network.config.cost))
+        if not np.isfinite(read).all():
+            raise ValueError(
+                f"run {options.run}: its weights are so large that outputs aren't finite numbers; choose another run"
+            )
         readings = [
             predict_text.Reading(*digit, several=options.split, outputs=activations)
             for digit, activations in zip(digits, read, strict=True)
@@ -99,7 +112,7 @@ def run(options: Options) -> int:
         print(predict_text.as_json(options.run, readings, errors))
     elif readings:
         print("\n".join(predict_text.lines(readings)))
-    for error in errors.values():
+    for _name, error in errors:
         print(f"error: {' '.join(error.split())}", file=sys.stderr)
     if options.show and readings:
         folder = _draw(options, readings, originals)
@@ -107,29 +120,47 @@ def run(options: Options) -> int:
     return BAD_INPUT if errors else 0
 
 
-def _pictures(words: Sequence[str]) -> list[str]:
-    """The names of the pictures; a folder stands for those in it, by name.
+def _pictures(words: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
+    """The names of the pictures, and the words that stand for none, each with the reason.
 
     Raises:
-        ValueError: when there are none.
+        ValueError: when there is no word, or standard input is meant twice.
     """
     if not words:
         raise ValueError("no picture: expected the name of at least one, a folder of some, or - for standard input")
-    names = []
+    names: list[str] = []
+    errors: list[tuple[str, str]] = []
     for word in words:
-        if word != "-" and Path(word).is_dir():
-            inside = sorted(str(path) for path in Path(word).iterdir() if path.suffix.lower() in SUFFIXES)
-            if not inside:
-                raise ValueError(f"{word}: a folder without pictures, expected some named {', '.join(SUFFIXES)}")
-            names += inside
-        else:
-            names.append(STANDARD_INPUT if word == "-" else word)
+        try:
+            names += _meant(word)
+        except (ValueError, OSError) as problem:
+            errors.append((word, _told(word, problem)))
     if names.count(STANDARD_INPUT) > 1:
         raise ValueError("-: standard input can be read only once; leave the second out")
-    return names
+    return names, errors
 
 
-def _normalised(name: str, several: bool) -> "tuple[np.ndarray, list[Normalised]]":
+def _meant(word: str) -> list[str]:
+    """The names of the pictures that a word stands for: those in a folder in their order, or one."""
+    if word == "-":
+        return [STANDARD_INPUT]
+    if not word:
+        raise ValueError("'': an empty name, expected a picture's, a folder's, or - for standard input")
+    if not Path(word).is_dir():
+        return [word]
+    inside = sorted(str(path) for path in Path(word).iterdir() if path.suffix.lower() in SUFFIXES)
+    if not inside:
+        raise ValueError(f"{word}: a folder without pictures, expected some named {', '.join(SUFFIXES)}")
+    return inside
+
+
+def _told(name: str, problem: Exception) -> str:
+    """Why there is no reading; begins with the name, which an operating system's errors have elsewhere or nowhere."""
+    reason = problem.strerror if isinstance(problem, OSError) else None
+    return f"{name}: {reason}, expected a picture that can be read" if reason else str(problem)
+
+
+def _normalised(name: str, several: bool) -> "tuple[np.ndarray, Sequence[Normalised | ValueError]]":
     """A picture's brightness, and its digits as MNIST would have them; errors begin with its name."""
     from jaxmnist.images import normalise, split
     from jaxmnist.pictures import read_file, read_stream
@@ -168,7 +199,7 @@ def _draw(options: Options, readings: "Sequence[Reading]", originals: "Sequence[
         [reading.normalised for reading, _original in shown],
         np.stack([reading.outputs for reading, _original in shown]),
         [reading.title for reading, _original in shown],
-        ["\n".join(reading.doubts()) for reading, _original in shown],
+        ["\n".join(textwrap.fill(doubt, 48) for doubt in reading.doubts()) for reading, _original in shown],
         f"{more}read by {options.run}",
     )
     with run_folder.created(options.run_dir, "predict") as folder:

@@ -1,8 +1,8 @@
 // A picture told apart into paper and ink: steps 1 to 5 of what jaxmnist/images.py describes, as jaxmnist/ink.py does it.
 // A picture is { height, width, values }, its rows one after the other from the top.
 
-const LONGEST = 200, CELLS = 32, SURFACE_ROUNDS = 12, ABOVE = 0.6;
-const LEAST_CONTRAST = 0.05, INK_SHARE = 0.3, SPECK_SHARE = 0.05;
+const LONGEST = 200, CELLS = 32, SURFACE_ROUNDS = 12, ABOVE = 0.6, EVEN = 0.75;
+const LEAST_CONTRAST = 0.05, INK_SHARE = 0.3, SPECK_SHARE = 0.05, STEP_SHARE = 0.7;
 const MOST_DIGITS = 20, LEAST_SIGNAL = 5, NOISE_LIMIT = 4;
 
 class Unreadable extends Error {}
@@ -19,8 +19,8 @@ function readPage(grey) {
     const shown = darkOnLight ? light.values[at] : 1 - light.values[at];
     ink.values[at] = (surface[at] - shown) / Math.max(surface[at], 0.05);
   }
-  const noise = 1.048 * medianStep(ink);
   const contrast = largestMeanOfNine(ink);
+  const noise = noiseOf(ink, STEP_SHARE * contrast);
   if (contrast < LEAST_CONTRAST) {
     throw new Unreadable(
       `blank: its strongest strokes differ from the paper by ${(100 * Math.max(contrast, 0)).toFixed(1)}%, expected ` +
@@ -65,17 +65,27 @@ function paperOf(light) {
   let values = cells.values;
   const ones = new Float64Array(values.length).fill(1);
   const plane = basis.slice(0, 3);
-  const cubes = residualsOf(plane, values, leastSquares(plane, values, ones)).reduce((sum, r) => sum + r ** 3, 0);
+  const { height, width } = cells, hasInside = Math.min(height, width) > 2;
+  let cubes = 0;
+  residualsOf(plane, values, leastSquares(plane, values, ones)).forEach((residual, at) => {
+    const row = Math.floor(at / width), column = at % width;
+    const inside = row > 0 && row < height - 1 && column > 0 && column < width - 1;
+    if (inside || !hasInside) cubes += residual ** 3;
+  });
   const darkOnLight = cubes < 0;
   if (!darkOnLight) values = values.map((value) => 1 - value);
-  let weights = ones, coefficients;
+  let weights = ones, coefficients, residuals;
   for (let round = 0; round < SURFACE_ROUNDS; round++) {
     coefficients = leastSquares(basis, values, weights);
-    weights = residualsOf(basis, values, coefficients).map(
+    residuals = residualsOf(basis, values, coefficients);
+    weights = residuals.map(
       (residual) => (residual > 0 ? ABOVE : 1 - ABOVE) / Math.max(Math.abs(residual), 1 / 255),
     );
   }
   const surface = new Float64Array(light.values.length);
+  const even = quantile(values, EVEN);
+  const closest = quantile(values.map((value) => Math.abs(value - even)), 1 - EVEN);
+  if (closest <= quantile(residuals.map(Math.abs), 1 - EVEN)) return { surface: surface.fill(even), darkOnLight };
   forEachPlace(light, block, cells, (at, y, x) => {
     const [a, b, c, d, e, f] = coefficients;
     surface[at] = a + b * y + c * x + d * y * y + e * y * x + f * x * x;
@@ -122,13 +132,21 @@ function residualsOf(basis, values, coefficients) {
   return residuals;
 }
 
-function medianStep({ height, width, values }) {
-  if (width < 2) return 0;
-  const steps = new Float64Array(height * (width - 1));
-  for (let row = 0, to = 0; row < height; row++) {
-    for (let at = row * width + 1; at < (row + 1) * width; at++) steps[to++] = Math.abs(values[at] - values[at - 1]);
+/** The smallest of the values that at least this share of them does not exceed. */
+function quantile(values, share) {
+  return select(Float64Array.from(values), Math.ceil(share * values.length) - 1);
+}
+
+/** The noise's deviation, by the steps between neighbours in a row of which neither has more ink than `most`. */
+function noiseOf({ height, width, values }, most) {
+  const steps = new Float64Array(values.length);
+  let count = 0;
+  for (let row = 0; row < height; row++) {
+    for (let at = row * width + 1; at < (row + 1) * width; at++) {
+      if (values[at] <= most && values[at - 1] <= most) steps[count++] = Math.abs(values[at] - values[at - 1]);
+    }
   }
-  return median(steps);
+  return count ? 1.048 * median(steps.subarray(0, count)) : 0;
 }
 
 /** How much the ink varies where there is none, as a standard deviation. */

@@ -37,7 +37,7 @@ function normalise(grey) {
   const length = (Math.PI / 8) * edges;
   if (length > LONGEST_STROKES * longer) {
     throw new Unreadable(
-      `all noise: its strokes are ${(length / longer).toFixed(0)} times as long as the box that they are in, expected ` +
+      `all noise: its strokes are ${(length / longer).toFixed(1)} times as long as the box that they are in, expected ` +
         `at most ${LONGEST_STROKES} times, as of a digit; use a cleaner picture`,
     );
   }
