@@ -96,7 +96,7 @@ def _grey(image: Image.Image) -> UInt8[np.ndarray, "height width"]:
         return (np.asarray(image) // 257).astype(np.uint8)
     if not image.has_transparency_data:
         return np.asarray(image.convert("RGB").convert("L") if image.mode == "CMYK" else image.convert("L"))
-    coloured = image.convert("RGBA")
+    coloured = image if image.mode == "RGBA" else image.convert("RGBA")
     ink, opacity = coloured.convert("L"), coloured.getchannel("A")
     for paper in (WHITE, BLACK):
         seen = np.asarray(Image.composite(ink, Image.new("L", image.size, paper), opacity))
