@@ -55,7 +55,8 @@ def _read(file: BinaryIO, name: str) -> UInt8[np.ndarray, "height width"]:
             warnings.simplefilter("ignore")  # Pillow warns of large and of odd files; the checks below decide
             with Image.open(file, formats=[*FORMATS, "GIF"]) as image:
                 _check(image, name)
-                return _grey(ImageOps.exif_transpose(image))
+                ImageOps.exif_transpose(image, in_place=True)
+                return _grey(image)
     except UnidentifiedImageError as problem:
         raise ValueError(f"{name}: not a picture that can be read, expected PNG, JPEG, BMP or WebP") from problem
     except Image.DecompressionBombError as problem:
@@ -99,7 +100,9 @@ def _grey(image: Image.Image) -> UInt8[np.ndarray, "height width"]:
     coloured = image if image.mode == "RGBA" else image.convert("RGBA")
     ink, opacity = coloured.convert("L"), coloured.getchannel("A")
     for paper in (WHITE, BLACK):
-        seen = np.asarray(Image.composite(ink, Image.new("L", image.size, paper), opacity))
+        page = Image.new("L", image.size, paper)
+        page.paste(ink, mask=opacity)
+        seen = np.asarray(page)
         if np.ptp(seen) >= LEAST_CONTRAST * WHITE:
             break
     return seen
