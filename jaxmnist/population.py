@@ -174,14 +174,15 @@ def _train_group(
         first_bad.append(bad)
         measured[-1].cost.block_until_ready()  # so that progress is told when it is made
         show()
+    measures: Metrics = jax.tree.map(lambda *epochs: np.stack(epochs, axis=1), *jax.device_get(measured))
     steps = config.steps_per_epoch(examples)
-    lost = np.array(~jnp.isfinite(measured[-1].cost), int) * steps  # also where the very last step was the bad one
-    first_bad[-1] = np.where(first_bad[-1], first_bad[-1], lost)
+    diverged_at = _first_step(np.stack(jax.device_get(first_bad), axis=1), steps)
+    unseen = (diverged_at == 0) & ~np.isfinite(measures.cost[:, -1])  # no step follows the bad one
     return Population(
         jax.device_get(states.params),
         np.stack(jax.device_get(running), axis=1),
-        jax.tree.map(lambda *epochs: np.stack(epochs, axis=1), *jax.device_get(measured)),
-        _first_step(np.stack(jax.device_get(first_bad), axis=1), steps),
+        measures,
+        np.where(unseen, steps * len(running), diverged_at),
     )
 
 
