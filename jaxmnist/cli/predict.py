@@ -2,7 +2,6 @@
 
 import dataclasses
 import sys
-import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -199,7 +198,7 @@ def _draw(options: Options, readings: "Sequence[Reading]", originals: "Sequence[
         [reading.normalised for reading, _original in shown],
         np.stack([reading.outputs for reading, _original in shown]),
         [reading.title for reading, _original in shown],
-        ["\n".join(textwrap.fill(doubt, 48) for doubt in reading.doubts()) for reading, _original in shown],
+        [reading.doubts() for reading, _original in shown],
         f"{more}read by {options.run}",
     )
     with run_folder.created(options.run_dir, "predict") as folder:

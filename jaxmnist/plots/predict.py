@@ -1,5 +1,6 @@
 """The picture of what was read: original, as MNIST would have it, and the ten outputs."""
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +13,8 @@ from jaxmnist.plots.style import BLUE, ORANGE
 
 MOST_SIDE = 600
 """Pixels of an original's longer side that are drawn; a large one is thinned out."""
+TITLE_WIDTH = 48
+"""Characters of a line above the outputs: longer ones would cover the title beside it."""
 
 
 def picture(
@@ -19,7 +22,7 @@ def picture(
     digits: Sequence[Normalised],
     outputs: Float[np.ndarray, "n 10"],
     names: Sequence[str],
-    doubts: Sequence[str],
+    doubts: Sequence[Sequence[str]],
     title: str,
 ) -> Figure:
     """A row for each digit: the picture with the digit's box, the 28×28 pixels made of it, the ten outputs.
@@ -29,7 +32,7 @@ def picture(
         digits: as MNIST would have them.
         outputs: of the network.
         names: of the pictures.
-        doubts: why a reading may be wrong; empty where nothing says so.
+        doubts: the reasons why each reading may be wrong, if there are any.
         title: whose network it is.
     """
     figure = Figure(figsize=(9, 0.6 + 2.6 * len(digits)), layout="constrained")
@@ -51,6 +54,7 @@ def picture(
         read = int(output.argmax())
         bars.barh(range(10), output, color=[ORANGE if number == read else BLUE for number in range(10)])
         bars.set(xlim=(0, 1), ylim=(9.6, -0.6), yticks=range(10), ylabel="digit", xlabel="output")
-        bars.set_title(f"reads {read}, confidence {output[read]:.2f}" + (f"\n{doubt}" if doubt else ""), fontsize=10)
+        lines = [f"reads {read}, confidence {output[read]:.2f}", *(textwrap.fill(why, TITLE_WIDTH) for why in doubt)]
+        bars.set_title("\n".join(lines), fontsize=10)
         bars.spines[["top", "right"]].set_visible(False)
     return figure
