@@ -22,7 +22,10 @@ rates from 0.05 to 0.2, took up to 396 to leave that plateau; a first epoch of M
 STILL = 1e-3
 """Share of the cost by which it must have risen to be called worse than the start's, and not the same."""
 
-SMALLER_STEPS = "try a smaller --learning-rate, or --momentum 0.9 --cost squared_error --activation sigmoid"
+SMALLER_STEPS = (
+    f"try a smaller --learning-rate, or --momentum {Config.momentum} --cost {Config.cost} "
+    f"--activation {Config.activation}"
+)
 """What mostly helps where the steps were too long."""
 
 

@@ -92,7 +92,7 @@ def described(program, durations, steps):
     """The operations that run once in every step, longest first: what each does, and its median time."""
     instructions = {found[1]: found for line in program.splitlines() if (found := INSTRUCTION.match(line))}
     operations = []
-    for name, (_, shape, opcode, rest) in ((found[1], found.groups()) for found in instructions.values()):
+    for name, shape, opcode, rest in (found.groups() for found in instructions.values()):
         if abs(len(durations.get(name, ())) - steps) > 0.1 * steps:  # the profiler may lose some
             continue
         operands = [
