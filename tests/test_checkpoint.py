@@ -10,11 +10,11 @@ import optax
 import pytest
 import safetensors.numpy
 
-from jaxmnist import checkpoint
-from jaxmnist.checkpoint import load_network, read, restore, save, save_network
 from jaxmnist.config import Config
-from jaxmnist.files import previous
 from jaxmnist.network import count_parameters, init
+from jaxmnist.runs import checkpoint
+from jaxmnist.runs.checkpoint import load_network, read, restore, save, save_network
+from jaxmnist.runs.files import previous
 from jaxmnist.training import start
 
 GOLDEN = Path(__file__).parent / "data" / "format-1.safetensors"

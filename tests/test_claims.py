@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from jaxmnist.claims import CLAIMS, FEWEST_SEEDS, Finding, put_to_the_test, quartiles, verdict
-from jaxmnist.comparison import METHODS
+from jaxmnist.studies.claims import CLAIMS, FEWEST_SEEDS, Finding, put_to_the_test, quartiles, verdict
+from jaxmnist.studies.race import METHODS
 
 NEVER = np.inf
 

@@ -13,9 +13,9 @@ import pytest
 from command_line import refusal
 from PIL import Image
 
-from jaxmnist.checkpoint import load_network
 from jaxmnist.config import RECIPES
 from jaxmnist.network import count_parameters
+from jaxmnist.runs.checkpoint import load_network
 
 ROOT = Path(__file__).parent.parent
 PICTURES = ("curves.png", "weights.png", "confusion.png", "mistakes.png")

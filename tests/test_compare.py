@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxmnist.claims import quartiles
+from jaxmnist.studies.claims import quartiles
 
 ROOT = Path(__file__).parent.parent
 PICTURES = ("curves.png", "path_gd_sgd.png", "path_sgd_momentum.png", "path_momentum_nesterov.png")

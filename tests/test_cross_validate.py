@@ -8,11 +8,11 @@ import pytest
 from command_line import refusal, run
 from PIL import Image
 
-from jaxmnist.checkpoint import load_network
 from jaxmnist.cli import cross_validation_table as tables
-from jaxmnist.cross_validation import CrossValidation
 from jaxmnist.metrics import Metrics, evaluate
+from jaxmnist.runs.checkpoint import load_network
 from jaxmnist.sources import load
+from jaxmnist.studies.cross_validation import CrossValidation
 from jaxmnist.training import start, train_epoch
 
 SMALL = ("--dataset", "digits", "--epochs", 8, "--momentum", 0.5, 0.9, "--folds", 3, "--seeds", 2)

@@ -5,10 +5,10 @@ import pytest
 from sklearn.model_selection import StratifiedKFold
 
 from jaxmnist.config import Config
-from jaxmnist.cross_validation import cross_validate
 from jaxmnist.dataset import stratified_folds
 from jaxmnist.population import grid, train_population
 from jaxmnist.sources import load
+from jaxmnist.studies.cross_validation import cross_validate
 
 
 @pytest.fixture(scope="module")

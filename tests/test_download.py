@@ -8,8 +8,8 @@ import loopback
 import numpy as np
 import pytest
 
-from jaxmnist.download import ABANDONED_SECONDS, STALL_BYTES, STALL_SECONDS, DownloadError, RemoteFile, download
 from jaxmnist.sources import catalogue
+from jaxmnist.sources.download import ABANDONED_SECONDS, STALL_BYTES, STALL_SECONDS, DownloadError, RemoteFile, download
 
 CONTENT = np.random.default_rng(0).bytes(200_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -38,8 +38,8 @@ def proxied(server, monkeypatch):
 @pytest.fixture
 def impatient(monkeypatch):
     """Waits for 1 and 2 s, so that the tests are quick; the downloader itself starts in less than 1 s."""
-    monkeypatch.setattr("jaxmnist.download.ANSWER_SECONDS", 1.0)
-    monkeypatch.setattr("jaxmnist.download.STALL_SECONDS", 2.0)
+    monkeypatch.setattr("jaxmnist.sources.download.ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr("jaxmnist.sources.download.STALL_SECONDS", 2.0)
 
 
 def remote_file(url, content=CONTENT):

@@ -9,13 +9,13 @@ import pytest
 from command_line import refusal
 from PIL import Image
 
-from jaxmnist.checkpoint import load_network, save_network
 from jaxmnist.cli import evaluate_text
 from jaxmnist.config import Config
-from jaxmnist.idx import read_images, read_labels
 from jaxmnist.network import forward, init
 from jaxmnist.plots import evaluate as plots
 from jaxmnist.plots.style import png
+from jaxmnist.runs.checkpoint import load_network, save_network
+from jaxmnist.sources.idx import read_images, read_labels
 
 PICTURES = {"calibration.png", "confusion.png", "digits.png", "mistakes.png", "noise.png"}
 

@@ -10,16 +10,16 @@ import pytest
 from PIL import Image
 from test_explanation import NETWORKS, explained
 
-from jaxmnist.checkpoint import save_network
 from jaxmnist.cli import explain as explain_command
 from jaxmnist.cli.explain_text import shaded, text
-from jaxmnist.cli.inputs import DataOptions
+from jaxmnist.cli.options import DataOptions
 from jaxmnist.config import Config
-from jaxmnist.explanation import explain
 from jaxmnist.network import Layer, init
 from jaxmnist.plots import style
 from jaxmnist.plots.explain import picture
 from jaxmnist.plots.style import png
+from jaxmnist.runs.checkpoint import save_network
+from jaxmnist.studies.explanation import explain
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import oracle
 import pytest
 
 from jaxmnist.config import Config
-from jaxmnist.explanation import TERMS, explain
 from jaxmnist.network import count_parameters, init
+from jaxmnist.studies.explanation import TERMS, explain
 
 NETWORKS = [
     Config(sizes=(784, 10), activation="tanh"),

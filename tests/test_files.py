@@ -3,8 +3,8 @@ import stat
 
 import pytest
 
-from jaxmnist import files
-from jaxmnist.files import write_atomically
+from jaxmnist.runs import files
+from jaxmnist.runs.files import write_atomically
 
 
 def test_the_content_replaces_the_old_one_and_nothing_else_stays(tmp_path):

@@ -10,7 +10,7 @@ import zlib
 import numpy as np
 import pytest
 
-from jaxmnist.idx import IMAGES, LABELS, MOST_EXAMPLES, read_images, read_labels
+from jaxmnist.sources.idx import IMAGES, LABELS, MOST_EXAMPLES, read_images, read_labels
 
 READERS = {"images": read_images, "labels": read_labels}
 
@@ -219,7 +219,7 @@ UNPACKED_AT_MOST = MOST_EXAMPLES * 784
 READ_IN_LITTLE_MEMORY = """
 import gzip, resource, sys, time
 from pathlib import Path
-from jaxmnist.idx import read_images, read_labels
+from jaxmnist.sources.idx import read_images, read_labels
 
 path, read, allowed = Path(sys.argv[1]), eval(sys.argv[2]), int(sys.argv[3])
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

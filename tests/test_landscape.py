@@ -2,10 +2,10 @@ import jax
 import numpy as np
 import pytest
 
-from jaxmnist.landscape import flatten, principal_plane, project, survey
 from jaxmnist.metrics import evaluate
 from jaxmnist.network import Layer, init
 from jaxmnist.sources import load
+from jaxmnist.studies.landscape import flatten, principal_plane, project, survey
 
 
 def walk(seed, steps, dimensions=300):

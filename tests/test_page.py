@@ -14,12 +14,12 @@ from command_line import refusal
 from PIL import Image
 
 from jaxmnist import training
-from jaxmnist.checkpoint import SavedNetwork, save_network
 from jaxmnist.cli.predict_text import UNLIKE, UNSURE, WIDEST_PEN
 from jaxmnist.config import Config
 from jaxmnist.dataset import Dataset
 from jaxmnist.network import init
 from jaxmnist.page import SCRIPTS, page
+from jaxmnist.runs.checkpoint import SavedNetwork, save_network
 
 HOSTILE = "</script><script>alert(1)</script><!-- <script> &amp; \u2028 \udc80"
 SAMPLES = Dataset(np.arange(2 * 784, dtype=np.uint8).reshape(2, 784), np.array([3, 7], np.uint8))

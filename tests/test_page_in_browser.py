@@ -14,12 +14,12 @@ from playwright.sync_api import expect
 from sklearn.datasets import load_digits
 from test_page import HOSTILE, SAMPLES, network
 
-from jaxmnist.checkpoint import load_network
 from jaxmnist.cost import COSTS
-from jaxmnist.idx import read_images
-from jaxmnist.images import normalise
+from jaxmnist.handwriting.normalise import normalise
 from jaxmnist.network import activations, forward
 from jaxmnist.page import NEVER, page
+from jaxmnist.runs.checkpoint import load_network
+from jaxmnist.sources.idx import read_images
 
 pytestmark = pytest.mark.slow
 

@@ -5,9 +5,9 @@ import pytest
 from matplotlib.text import Annotation
 from PIL import Image
 
-from jaxmnist.landscape import Terrain
 from jaxmnist.plots.compare import CloseUp, Curve, Track, curves, look_ahead, paths
 from jaxmnist.plots.style import png
+from jaxmnist.studies.landscape import Terrain
 
 RANDOM = np.random.default_rng(0)
 EXPLAINED = np.array([0.999, 0.001])

@@ -14,12 +14,12 @@ from handwriting import enlarged, lit, pasted
 from PIL import Image
 
 from jaxmnist import metrics
-from jaxmnist.checkpoint import load_network, save_network
 from jaxmnist.cli.characters import bar
 from jaxmnist.cli.predict_text import Reading
-from jaxmnist.idx import read_images, read_labels
-from jaxmnist.images import Normalised, normalise
+from jaxmnist.handwriting.normalise import Normalised, normalise
 from jaxmnist.network import forward
+from jaxmnist.runs.checkpoint import load_network, save_network
+from jaxmnist.sources.idx import read_images, read_labels
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from jaxmnist import sources
-from jaxmnist.checkpoint import PRETRAINED, load_network
 from jaxmnist.config import RECIPES
 from jaxmnist.metrics import evaluate
 from jaxmnist.network import SIZES, count_parameters
+from jaxmnist.runs.checkpoint import PRETRAINED, load_network
 
 ROOT = Path(__file__).parent.parent
 NAMES = ("best", "source")

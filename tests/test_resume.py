@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from jaxmnist import checkpoint
 from jaxmnist.cli.training_run import CHECKPOINT
-from jaxmnist.files import previous
+from jaxmnist.runs import checkpoint
+from jaxmnist.runs.files import previous
 
 TRAIN = Path(__file__).parent.parent / "train.py"
 SMALL = ("--sizes", "784", "4", "10", "--batch-size", "10", "--learning-rate", "0.1", "--checkpoint-every", "1")

@@ -2,10 +2,10 @@
 
 import time
 
-from jaxmnist.cli import run_folder
 from jaxmnist.cli.compare_race import Options, race
-from jaxmnist.cli.inputs import load_data, select_device
+from jaxmnist.cli.options import load_data, select_device
 from jaxmnist.config import LARGEST_RATE, Config, validate
+from jaxmnist.runs import folder as run_folder
 
 __all__ = ["Options", "run"]
 
@@ -26,7 +26,7 @@ def run(options: Options) -> int:
 
     from jaxmnist.cli.compare_pictures import draw
     from jaxmnist.cli.compare_report import conditions, text, write
-    from jaxmnist.comparison import divide
+    from jaxmnist.studies.race import divide
 
     with jax.default_device(device):
         splits = load_data(options.data)

@@ -8,12 +8,12 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxmnist.cli.compare_race import LAPS_SEED, THRESHOLDS, Entry, Options, Results
-from jaxmnist.comparison import METHODS, Field, Method, make_lane, run, starts, textbook
-from jaxmnist.files import write_atomically
-from jaxmnist.landscape import Plane, flatten, principal_plane, project, survey
 from jaxmnist.network import Params
 from jaxmnist.plots.compare import CloseUp, Curve, Track, curves, look_ahead, paths
 from jaxmnist.plots.style import png
+from jaxmnist.runs.files import write_atomically
+from jaxmnist.studies.landscape import Plane, flatten, principal_plane, project, survey
+from jaxmnist.studies.race import METHODS, Field, Method, make_lane, run, starts, textbook
 from jaxmnist.training import TrainState
 
 if TYPE_CHECKING:

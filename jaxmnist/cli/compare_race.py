@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from jaxmnist.cli.inputs import Data, DataOptions, OptionalPath
+from jaxmnist.cli.options import Data, DataOptions, OptionalPath
 from jaxmnist.config import Config
 
 if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
 
-    from jaxmnist.comparison import Field, Lane, Method, Show
+    from jaxmnist.studies.race import Field, Lane, Method, Show
 
 THRESHOLDS = (0.6, 0.4, 0.3, 0.2, 0.15)
 """Mean training costs to reach. A random start has about 2.5; a network that always says the same has 0.9."""
@@ -96,7 +96,7 @@ def race(options: Options, field: "Field") -> Results:
     """Choose every method's learning rate, then race all; progress shows on stdout."""
     import jax
 
-    from jaxmnist.comparison import METHODS, first_at_or_below, make_lane, recipe, record, starts, tune
+    from jaxmnist.studies.race import METHODS, first_at_or_below, make_lane, recipe, record, starts, tune
 
     grid = sorted(set(options.learning_rates))
     seeds = options.seeds
@@ -133,7 +133,7 @@ def _seconds_per_step(config: Config, field: "Field") -> float:
     import jax
     import jax.numpy as jnp
 
-    from jaxmnist.comparison import advance, make_lane, prepare, starts, with_rates
+    from jaxmnist.studies.race import advance, make_lane, prepare, starts, with_rates
 
     steps = 1 if config.batch_size == "full" else TIMED
     (batches,) = make_lane(jax.random.key(LAPS_SEED), field.race, config, steps, steps).laps

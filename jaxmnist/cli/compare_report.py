@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from jaxmnist.claims import CLAIMS, FEWEST_SEEDS, Claim, Finding, put_to_the_test, quartiles, verdict
-from jaxmnist.cli import run_folder
 from jaxmnist.cli.compare_race import THRESHOLDS, TUNING, Entry, Options, Results
-from jaxmnist.comparison import METHODS, Field, Method
-from jaxmnist.files import write_atomically
+from jaxmnist.runs import folder as run_folder
+from jaxmnist.runs.files import write_atomically
+from jaxmnist.studies.claims import CLAIMS, FEWEST_SEEDS, Claim, Finding, put_to_the_test, quartiles, verdict
+from jaxmnist.studies.race import METHODS, Field, Method
 
 if TYPE_CHECKING:
     from jaxmnist.sources import Splits

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from jaxmnist.cli import run_folder
 from jaxmnist.cli.grid import Common, check_grid, check_seeds, progress, write_rows
-from jaxmnist.cli.inputs import Data, DataOptions, OptionalPath, load_data, select_device
+from jaxmnist.cli.options import Data, DataOptions, OptionalPath, load_data, select_device
 from jaxmnist.config import Config, Method, OptimizerName, validate
+from jaxmnist.runs import folder as run_folder
 
 if TYPE_CHECKING:
     from jaxmnist.sources import Splits
@@ -101,7 +101,7 @@ def run(options: Options) -> int:
 
 
 def _run(options: Options, splits: "Splits") -> int:
-    from jaxmnist.cross_validation import check_folds
+    from jaxmnist.studies.cross_validation import check_folds
 
     examples = splits.train.labels.shape[0]
     check_folds(options.folds, splits.train)
@@ -119,11 +119,11 @@ def _results(options: Options, epochs: int, splits: "Splits", folder: Path) -> t
     import jax
 
     from jaxmnist.cli import cross_validation_table as tables
-    from jaxmnist.cross_validation import cross_validate
-    from jaxmnist.files import write_atomically
     from jaxmnist.plots.population import cross_validation
     from jaxmnist.plots.style import png
     from jaxmnist.population import grid
+    from jaxmnist.runs.files import write_atomically
+    from jaxmnist.studies.cross_validation import cross_validate
 
     settings, examples = options.settings(), splits.train.labels.shape[0]
     members = grid(settings, range(options.seeds))
@@ -181,8 +181,8 @@ def _train_chosen(folder: Path, config: Config, splits: "Splits") -> tuple[float
     """Train the chosen setting on the whole training set, save it, and look at the test set: cost and accuracy."""
     import jax
 
-    from jaxmnist.checkpoint import save_network
     from jaxmnist.metrics import evaluate
+    from jaxmnist.runs.checkpoint import save_network
     from jaxmnist.training import start, train_epoch
 
     examples = splits.train.labels.shape[0]

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from jaxmnist.config import OptimizerName
 
 if TYPE_CHECKING:
-    from jaxmnist.cross_validation import CrossValidation
+    from jaxmnist.studies.cross_validation import CrossValidation
 
 ERRORS = 2
 """Standard errors up to which two settings are not told apart."""

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import tyro
 
-from jaxmnist.cli import run_folder
-from jaxmnist.cli.inputs import Data, DataOptions, OptionalPath, data_of_run, load_data, select_device
+from jaxmnist.cli.options import Data, DataOptions, OptionalPath, data_of_run, load_data, select_device
+from jaxmnist.runs import folder as run_folder
 
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
 
-    from jaxmnist.checkpoint import SavedNetwork
     from jaxmnist.dataset import Dataset
+    from jaxmnist.runs.checkpoint import SavedNetwork
     from jaxmnist.sources import Splits
 
 NOISE_SEED = 0
@@ -78,7 +78,7 @@ def run(options: Options) -> int:
 
     import jax
 
-    from jaxmnist.checkpoint import load_network
+    from jaxmnist.runs.checkpoint import load_network
 
     with jax.default_device(device):
         network = load_network(options.run)
@@ -86,8 +86,8 @@ def run(options: Options) -> int:
         measured = _measure(network, splits.test)
 
     from jaxmnist.cli import evaluate_text
-    from jaxmnist.files import write_atomically
     from jaxmnist.plots.style import png
+    from jaxmnist.runs.files import write_atomically
 
     results = _results(options.run, network, splits, measured)
     pictures = {name: png(figure) for name, figure in _figures(results, splits.test, measured).items()}

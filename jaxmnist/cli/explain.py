@@ -7,8 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from jaxmnist.cli import run_folder
-from jaxmnist.cli.inputs import (
+from jaxmnist.cli.options import (
     Data,
     DataOptions,
     OptionalPath,
@@ -19,6 +18,7 @@ from jaxmnist.cli.inputs import (
     untrained,
 )
 from jaxmnist.config import Config
+from jaxmnist.runs import folder as run_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,8 +62,8 @@ def run(options: Options) -> int:
     import jax
     import numpy as np
 
-    from jaxmnist.checkpoint import load_network
-    from jaxmnist.explanation import explain
+    from jaxmnist.runs.checkpoint import load_network
+    from jaxmnist.studies.explanation import explain
 
     trained = load_network(options.run) if options.run is not None else None
     config = trained.config if trained else Config()
@@ -81,9 +81,9 @@ def run(options: Options) -> int:
         explanation = explain(params.result(), images[options.index], int(labels[options.index]), config)
 
     from jaxmnist.cli.explain_text import text
-    from jaxmnist.files import write_atomically
     from jaxmnist.plots.explain import picture
     from jaxmnist.plots.style import png
+    from jaxmnist.runs.files import write_atomically
 
     title = (
         f"{splits.name}, test example {options.index} of {len(labels):,}: a {explanation.label}; "

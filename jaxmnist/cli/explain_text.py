@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from jaxmnist.cli.characters import beside, shade, shaded
 from jaxmnist.config import Config
-from jaxmnist.explanation import TERMS, Explanation
+from jaxmnist.studies.explanation import TERMS, Explanation
 
 SHOWN = 16
 """How many neurons of a wide layer are shown."""

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import tyro
 
 from jaxmnist.config import Method
-from jaxmnist.files import write_atomically
+from jaxmnist.runs.files import write_atomically
 
 Common = Annotated[
     tyro.conf.OmitArgPrefixes[Method], tyro.conf.arg(name="common", help="What all networks have in common.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from jaxmnist.cli.inputs import DataOptions, check_seed, select_device, untrained
+from jaxmnist.cli.options import DataOptions, check_seed, select_device, untrained
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,10 +53,10 @@ def run(options: Options) -> int:
 
     import jax
 
-    from jaxmnist.checkpoint import load_network
     from jaxmnist.cli.predict_text import UNLIKE, UNSURE, WIDEST_PEN
-    from jaxmnist.files import write_atomically
     from jaxmnist.page import page
+    from jaxmnist.runs.checkpoint import load_network
+    from jaxmnist.runs.files import write_atomically
 
     with jax.default_device(device):
         network = load_network(options.run)

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from jaxmnist.cli import run_folder
 from jaxmnist.cli.exit_codes import BAD_INPUT
-from jaxmnist.cli.inputs import DataOptions, OptionalPath, Run, select_device
+from jaxmnist.cli.options import DataOptions, OptionalPath, Run, select_device
+from jaxmnist.runs import folder as run_folder
 
 if TYPE_CHECKING:
     import numpy as np
 
     from jaxmnist.cli.predict_text import Reading
-    from jaxmnist.images import Normalised
+    from jaxmnist.handwriting.normalise import Normalised
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 """Pictures in a folder; a file that is named is read whatever it is called."""
@@ -75,9 +75,9 @@ def run(options: Options) -> int:
 
     import numpy as np
 
-    from jaxmnist.checkpoint import load_network
     from jaxmnist.cli import predict_text
     from jaxmnist.metrics import outputs
+    from jaxmnist.runs.checkpoint import load_network
 
     network = load_network(options.run)
     digits: list[tuple[str, int, int, Normalised]] = []
@@ -161,8 +161,8 @@ def _told(name: str, problem: Exception) -> str:
 
 def _normalised(name: str, several: bool) -> "tuple[np.ndarray, Sequence[Normalised | ValueError]]":
     """A picture's brightness, and its digits as MNIST would have them; errors begin with its name."""
-    from jaxmnist.images import normalise, split
-    from jaxmnist.pictures import read_file, read_stream
+    from jaxmnist.handwriting.decode import read_file, read_stream
+    from jaxmnist.handwriting.normalise import normalise, split
 
     grey = read_stream(sys.stdin.buffer, name) if name == STANDARD_INPUT else read_file(Path(name))
     try:
@@ -187,9 +187,9 @@ def _draw(options: Options, readings: "Sequence[Reading]", originals: "Sequence[
     """
     import numpy as np
 
-    from jaxmnist.files import write_atomically
     from jaxmnist.plots.predict import picture
     from jaxmnist.plots.style import png
+    from jaxmnist.runs.files import write_atomically
 
     shown = list(zip(readings, originals, strict=False))[:SHOWN]
     more = f"the first {len(shown)} of {len(readings):,} digits, " if len(readings) > len(shown) else ""

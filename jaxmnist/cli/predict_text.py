@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxmnist.cli.characters import bar, beside, shaded
-from jaxmnist.images import Normalised
+from jaxmnist.handwriting.normalise import Normalised
 
 UNSURE = 0.5
 """How close the second digit's output makes a reading doubtful. The packaged networks' come so close on 3 % (best) and

@@ -9,12 +9,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxmnist.checkpoint import save_network
-from jaxmnist.cli import run_folder
 from jaxmnist.config import Config
-from jaxmnist.divergence import guesses
-from jaxmnist.files import write_atomically
 from jaxmnist.network import Params, count_parameters
+from jaxmnist.runs import folder as run_folder
+from jaxmnist.runs.checkpoint import save_network
+from jaxmnist.runs.files import write_atomically
+from jaxmnist.runs.health import guesses
 from jaxmnist.sources import Splits
 from jaxmnist.training import History
 

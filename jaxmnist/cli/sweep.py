@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from jaxmnist.cli import run_folder
 from jaxmnist.cli.grid import Common, check_grid, check_seeds, progress, write_rows
-from jaxmnist.cli.inputs import Data, DataOptions, OptionalPath, load_data, select_device
+from jaxmnist.cli.options import Data, DataOptions, OptionalPath, load_data, select_device
 from jaxmnist.config import Config, Method, OptimizerName, validate
+from jaxmnist.runs import folder as run_folder
 
 if TYPE_CHECKING:
     from jaxmnist.dataset import Dataset
@@ -100,9 +100,9 @@ def run(options: Options) -> int:
 def _run(options: Options, splits: "Splits") -> int:
     import jax
 
-    from jaxmnist.cross_validation import check_folds
     from jaxmnist.dataset import stratified_folds, take
     from jaxmnist.population import group_size
+    from jaxmnist.studies.cross_validation import check_folds
 
     check_folds(PARTS, splits.train)
     folds_key, order_key = jax.random.split(jax.random.key(options.seeds))  # the first seed that is no network's
@@ -124,10 +124,10 @@ def _results(
     """Compute, write and tell all there is."""
     import numpy as np
 
-    from jaxmnist.files import write_atomically
     from jaxmnist.plots.population import grid_maps
     from jaxmnist.plots.style import png
     from jaxmnist.population import grid, train_population
+    from jaxmnist.runs.files import write_atomically
 
     configs = options.configs()
     members = grid(list(itertools.product(options.momentum, options.learning_rate)), range(options.seeds))
@@ -213,7 +213,7 @@ def _settings(configs: list[Config], rows: list[dict[str, Any]], seeds: int) -> 
 
 def _tell(summary: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     """Print the best settings, and which networks didn't learn."""
-    from jaxmnist.divergence import CHANCE
+    from jaxmnist.runs.health import CHANCE
 
     print(
         f"{summary['dataset']} from {summary['origin']}: {summary['networks']} networks, {summary['epochs']} epochs "

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from jaxmnist.cli import run_folder
 from jaxmnist.cli.exit_codes import NOT_LEARNING
-from jaxmnist.cli.inputs import Data, DataOptions, OptionalPath, check_seed, load_data, select_device
+from jaxmnist.cli.options import Data, DataOptions, OptionalPath, check_seed, load_data, select_device
 from jaxmnist.config import RECIPES, Config, RecipeName, config_from, validate
+from jaxmnist.runs import folder as run_folder
 
 if TYPE_CHECKING:
     from jaxmnist.sources import Splits

@@ -13,15 +13,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmnist import checkpoint
-from jaxmnist.cli import results, run_folder
+from jaxmnist.cli import results
 from jaxmnist.cli.exit_codes import INTERRUPTED, NOT_LEARNING
 from jaxmnist.cli.interruption import postponed
 from jaxmnist.config import Config
-from jaxmnist.divergence import SMALLER_STEPS, last_good_step, why_not_learning
-from jaxmnist.files import previous
 from jaxmnist.metrics import Metrics
 from jaxmnist.network import count_parameters
+from jaxmnist.runs import checkpoint
+from jaxmnist.runs import folder as run_folder
+from jaxmnist.runs.files import previous
+from jaxmnist.runs.health import SMALLER_STEPS, last_good_step, why_not_learning
 from jaxmnist.sources import Splits
 from jaxmnist.training import History, TrainState, measure, start, train_epoch
 

@@ -17,9 +17,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxmnist.checkpoint import SavedNetwork
 from jaxmnist.dataset import Dataset
 from jaxmnist.network import Params
+from jaxmnist.runs.checkpoint import SavedNetwork
 
 SCRIPTS = ("numbers", "ink", "normalise", "network", "colours", "drawing", "diagram", "panels", "main")
 """The page's script, in the order in which its parts are put together."""

@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from jaxmnist.claims import quartiles
-from jaxmnist.comparison import METHODS, Method
-from jaxmnist.landscape import Terrain
 from jaxmnist.plots.style import BLUE, GREEN, ORANGE, PINK
+from jaxmnist.studies.claims import quartiles
+from jaxmnist.studies.landscape import Terrain
+from jaxmnist.studies.race import METHODS, Method
 
 COLOURS: dict[Method, str] = {"gd": BLUE, "sgd": ORANGE, "momentum": GREEN, "nesterov": PINK}
 

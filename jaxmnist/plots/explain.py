@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
 from jaxmnist.config import Cost
-from jaxmnist.explanation import TERMS, Explanation
 from jaxmnist.plots.style import BLUE, ORANGE
+from jaxmnist.studies.explanation import TERMS, Explanation
 
 SHOWN = 16
 """Neurons drawn of each layer at the most."""

@@ -8,7 +8,7 @@ from jaxtyping import Float, UInt8
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from jaxmnist.images import Normalised
+from jaxmnist.handwriting.normalise import Normalised
 from jaxmnist.plots.style import BLUE, ORANGE
 
 MOST_SIDE = 600

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from jaxmnist.ink import LEAST_CONTRAST
+from jaxmnist.handwriting.segment import LEAST_CONTRAST
 
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 """What is read. GIF is recognised too, and refused."""

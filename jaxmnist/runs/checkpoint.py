@@ -17,8 +17,8 @@ import numpy as np
 import safetensors.numpy
 
 from jaxmnist.config import Config, config_from
-from jaxmnist.files import write_atomically
 from jaxmnist.network import Params, init
+from jaxmnist.runs.files import write_atomically
 
 FORMAT = 1
 """Version of the format; every later version of this module reads every earlier one."""
@@ -27,7 +27,7 @@ ENTRY = "jaxmnist"
 MOST_BYTES = 1 << 30
 """Size above which a file is refused unread: a network of 784-4096-4096-10 with its velocity has a tenth of it."""
 
-PRETRAINED = Path(__file__).parent / "pretrained"
+PRETRAINED = Path(__file__).parent.parent / "pretrained"
 """Networks that come with this package, each a file named as the network; its `about` has the command that made it."""
 
 Tree = TypeVar("Tree")

@@ -5,8 +5,12 @@ import optax
 import oracle
 import pytest
 
-from jaxmnist import comparison
-from jaxmnist.comparison import (
+from jaxmnist.cost import mean_cost
+from jaxmnist.dataset import Dataset, one_hot, scale
+from jaxmnist.metrics import evaluate
+from jaxmnist.sources import load
+from jaxmnist.studies import race as comparison
+from jaxmnist.studies.race import (
     METHODS,
     advance,
     divide,
@@ -21,10 +25,6 @@ from jaxmnist.comparison import (
     tune,
     with_rates,
 )
-from jaxmnist.cost import mean_cost
-from jaxmnist.dataset import Dataset, one_hot, scale
-from jaxmnist.metrics import evaluate
-from jaxmnist.sources import load
 from jaxmnist.training import make_optimizer, start, train_step
 
 

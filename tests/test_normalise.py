@@ -6,10 +6,10 @@ from handwriting import cut, enlarged, grey, lit, pasted
 from scipy import ndimage
 from sklearn.datasets import load_digits
 
-from jaxmnist import images
 from jaxmnist.cli.predict_text import WIDEST_PEN
-from jaxmnist.idx import read_images, read_labels
-from jaxmnist.images import centre, normalise, split
+from jaxmnist.handwriting import normalise as images
+from jaxmnist.handwriting.normalise import centre, normalise, split
+from jaxmnist.sources.idx import read_images, read_labels
 
 
 @pytest.fixture(scope="module")
@@ -180,8 +180,8 @@ def test_wide_strokes_are_as_rare_in_mnist_as_is_told(digits):
 
 def read_right(name, digits, labels, made):
     """Share of normalised pictures that a packaged network reads right, by its share on the untouched digits."""
-    from jaxmnist.checkpoint import load_network
     from jaxmnist.metrics import outputs
+    from jaxmnist.runs.checkpoint import load_network
 
     network = load_network(name)
     activation, cost = network.config.activation, network.config.cost

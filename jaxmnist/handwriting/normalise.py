@@ -45,7 +45,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from jaxmnist.ink import Page, read_page
+from jaxmnist.handwriting.segment import Page, read_page
 
 SIDE, BOX = 28, 20
 """MNIST's images, and the box that their digits fit into."""

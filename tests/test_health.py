@@ -5,8 +5,8 @@ import pytest
 
 from jaxmnist.config import Config
 from jaxmnist.dataset import Dataset, minibatches
-from jaxmnist.divergence import last_good_step, why_not_learning
 from jaxmnist.metrics import Metrics
+from jaxmnist.runs.health import last_good_step, why_not_learning
 from jaxmnist.training import History, make_optimizer, start, train_step
 
 

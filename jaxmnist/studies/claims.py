@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from jaxmnist.comparison import Method
+from jaxmnist.studies.race import Method
 
 SURE = 0.05
 """A sign test's probability up to which a difference is taken to be no accident."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxmnist.pictures import MOST_BYTES, read_file, read_stream
+from jaxmnist.handwriting.decode import MOST_BYTES, read_file, read_stream
 
 RANDOM = np.random.default_rng(0)
 BLOCKS = np.kron(RANDOM.integers(0, 256, (3, 4, 3)), np.ones((8, 8, 1))).astype(np.uint8)
@@ -172,7 +172,7 @@ def test_memory_is_bounded(tmp_path):
     image.putpixel((9, 9), (0, 0, 0, 255))
     image.save(tmp_path / "large.png", compress_level=1)
     code = (
-        "import sys; from pathlib import Path; from jaxmnist.pictures import read_file;"
+        "import sys; from pathlib import Path; from jaxmnist.handwriting.decode import read_file;"
         "peak = lambda: int(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0]);"
         "before = peak();"
         "print(read_file(Path(sys.argv[1])).shape);"

@@ -16,9 +16,9 @@ from PIL import Image
 
 from jaxmnist.config import DatasetName
 from jaxmnist.dataset import Dataset
-from jaxmnist.download import DownloadError, RemoteFile, download, matches
-from jaxmnist.idx import read_images, read_labels
-from jaxmnist.images import centre
+from jaxmnist.handwriting.normalise import centre
+from jaxmnist.sources.download import DownloadError, RemoteFile, download, matches
+from jaxmnist.sources.idx import read_images, read_labels
 
 FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),

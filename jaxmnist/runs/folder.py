@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxmnist.files import clear_temporaries, write_atomically
+from jaxmnist.runs.files import clear_temporaries, write_atomically
 
 if TYPE_CHECKING:
     from jaxmnist.training import History

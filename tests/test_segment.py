@@ -3,8 +3,8 @@ import pytest
 from scipy import ndimage
 from sklearn.linear_model import QuantileRegressor
 
-from jaxmnist import ink
-from jaxmnist.ink import read_page
+from jaxmnist.handwriting import segment as ink
+from jaxmnist.handwriting.segment import read_page
 
 
 @pytest.fixture
