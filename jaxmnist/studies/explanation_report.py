@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from jaxmnist.cli.characters import beside, shade, shaded
+from jaxmnist.studies.characters import beside, shade, shaded
 from jaxmnist.config import Config
 from jaxmnist.studies.explanation import TERMS, Explanation
 
