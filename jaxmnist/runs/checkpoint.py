@@ -162,7 +162,7 @@ def load_network(run: str | Path) -> SavedNetwork:
             f"that come with jaxmnist: {', '.join(packaged)}"
         )
     tensors, about = read(path)
-    config = config_from(about.get("config"), f"{path}: ")
+    config = config_from(about.get("config"))
     template = jax.eval_shape(lambda: {"params": init(jax.random.key(0), config.sizes)})
     return SavedNetwork(restore(path, tensors, template)["params"], config, about)
 
