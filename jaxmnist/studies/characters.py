@@ -1,4 +1,4 @@
-"""Drawing with characters, for a terminal without colours."""
+"""Drawings made of characters, for reports on a terminal without colours."""
 
 from collections.abc import Sequence
 from itertools import zip_longest
@@ -9,15 +9,15 @@ from jaxtyping import Float
 SHADES = " ░▒▓█"
 
 
-def shaded(picture: Float[np.ndarray, "784"]) -> list[str]:
-    """A 28×28 picture as 14 lines of 28 characters, the fuller the larger the number; two rows make one line."""
-    rows = picture.reshape(14, 2, 28).mean(axis=1)
+def shaded(image: Float[np.ndarray, "784"]) -> list[str]:
+    """A 28×28 image as 14 lines of 28 characters, each of two pixels; the larger their mean, the fuller."""
+    rows = image.reshape(14, 2, 28).mean(axis=1)
     return [shade(row, rows.max()) for row in rows]
 
 
-def shade(values: Float[np.ndarray, "n"], most: float) -> str:
-    """A character for each number from 0 to the most."""
-    return "".join(SHADES[int(np.ceil(value / (most or 1) * (len(SHADES) - 1)))] for value in values)
+def shade(values: Float[np.ndarray, "n"], largest: float) -> str:
+    """One character for each number from 0 to `largest`."""
+    return "".join(SHADES[int(np.ceil(value / (largest or 1) * (len(SHADES) - 1)))] for value in values)
 
 
 def bar(share: float, width: int) -> str:
@@ -27,5 +27,5 @@ def bar(share: float, width: int) -> str:
 
 
 def beside(left: Sequence[str], right: Sequence[str]) -> list[str]:
-    """Two columns, the left one 28 wide."""
-    return [f"{one:<28}   {other}".rstrip() for one, other in zip_longest(left, right, fillvalue="")]
+    """Two columns of lines; the left one is 28 characters wide."""
+    return [f"{first:<28}   {second}".rstrip() for first, second in zip_longest(left, right, fillvalue="")]
