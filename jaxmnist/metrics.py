@@ -43,7 +43,7 @@ def evaluate(params: Params, dataset: Dataset, activation: str = "sigmoid", cost
 
     def evaluate_example(example: Dataset) -> tuple[Float[Array, ""], Bool[Array, ""]]:
         z = weighted_sums(params, scale(example.images), activation)[-1]
-        correct = jnp.argmax(COSTS[cost].outputs(z)) == example.labels
+        correct = jnp.argmax(COSTS[cost].outputs(z)).astype(example.labels.dtype) == example.labels
         return jnp.sum(COSTS[cost].terms(z, one_hot(example.labels))), correct
 
     costs, correct = jax.lax.map(evaluate_example, dataset, batch_size=CHUNK)
