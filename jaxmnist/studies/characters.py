@@ -12,7 +12,7 @@ SHADES = " ░▒▓█"
 def shaded(image: Float[np.ndarray, "784"]) -> list[str]:
     """A 28×28 image as 14 lines of 28 characters, each of two pixels; the larger their mean, the fuller."""
     rows = image.reshape(14, 2, 28).mean(axis=1)
-    return [shade(row, rows.max()) for row in rows]
+    return [shade(row, float(rows.max())) for row in rows]
 
 
 def shade(values: Float[np.ndarray, "n"], largest: float) -> str:

@@ -60,8 +60,8 @@ def _calibration(calibration: Calibration) -> list[str]:
     low, median, high = calibration.outputs_sum
     sums = "which add up to 1, as a softmax's always do."
     if not np.allclose(calibration.outputs_sum, 1, atol=1e-4):
-        spread = f"{median:.2f} ({low:.2f} to {high:.2f} for 9 images in 10)"
-        sums = f"which needn't add up to 1, as a softmax's do, but here come to {spread}."
+        spread = f"{low:.2f} to {high:.2f} for 9 images in 10"
+        sums = f"which here add up to {median:.2f} ({spread}); a softmax's always add up to 1."
     return [
         "Does it know what it knows? Its confidence is the largest of the ten outputs,",
         sums,

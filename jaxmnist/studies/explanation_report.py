@@ -54,7 +54,7 @@ def _activations(explanation: Explanation) -> list[str]:
     functions = [config.activation] * len(hidden) + [getattr(COSTS[config.cost].outputs, "__name__", "the outputs")]
     for layer, (function, a) in enumerate(zip(functions, explanation.activations[1:], strict=True), 1):
         more = f", the first {SHOWN} shown" if a.size > SHOWN else ""
-        shades = shade(np.abs(a[:SHOWN]), max(1, np.abs(a).max()))
+        shades = shade(np.abs(a[:SHOWN]), max(1.0, float(np.abs(a).max())))
         lines += [
             f"  a{_superscript(layer)}: {a.size} neurons, {function}{more}",
             "   " + "".join(f"{shade * 4:>6}" for shade in shades).rstrip(),
