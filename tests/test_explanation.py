@@ -48,8 +48,7 @@ def test_the_numbers_of_3blue1browns_network_are_numpys():
 @pytest.mark.parametrize(
     "config",
     [
-        Config(sizes=(784, 10), activation="tanh"),
-        Config(sizes=(784, 4, 3, 2, 10), activation="silu", cost="cross_entropy"),
+        Config(sizes=(784, 3, 2, 10), activation="silu", cost="cross_entropy"),
         Config(sizes=(784, 80, 10), activation="relu"),
     ],
 )
@@ -91,9 +90,8 @@ def test_the_gradients_agree_however_sure_the_softmax_is(bias):
 
 
 def test_a_dead_network_on_a_blank_image_has_no_slope_and_still_an_explanation():
-    config = Config(sizes=(784, 3, 10), activation="relu")
-    dead = (Layer(jnp.zeros((3, 784)), -jnp.ones(3)), Layer(jnp.ones((10, 3)), jnp.full(10, 900.0)))
-    explanation = run(dead, config, np.zeros(784, np.uint8), 4)
+    dead = (Layer(jnp.zeros((10, 784)), jnp.full(10, 900.0)),)
+    explanation = run(dead, Config(sizes=(784, 10)), np.zeros(784, np.uint8), 4)
     assert not any(leaf.any() for leaf in jax.tree.leaves(explanation.back.gradient))
     assert "It reads 0: wrong, it is 4." in report(explanation)
     png(figures(explanation, "dead")["explain"])

@@ -15,7 +15,7 @@ def test_evaluate_counts_every_example_once_whatever_the_chunk(examples):
     generator = np.random.default_rng(0)
     images = jnp.asarray(generator.integers(0, 256, (examples, 784)), jnp.uint8)
     dataset = Dataset(images, jnp.asarray(generator.integers(0, 10, examples), jnp.uint8))
-    params = init(jax.random.key(0))
+    params = init(jax.random.key(0), (784, 10))
     found = evaluate(params, dataset)
     read = np.asarray(outputs(params, images))
     expected = mean_cost(params, scale(images), one_hot(dataset.labels))
