@@ -3,20 +3,16 @@
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from jaxmnist.plots.style import BLUE, ORANGE
 from jaxmnist.plots.training import confusion, mistakes
-from jaxmnist.studies.evaluation import SURE, Calibration, Digits, Evaluation, Noise
+from jaxmnist.studies.evaluation import SURE, Calibration, Digits, Evaluation, Images, Noise
 
 
 def figures(
-    evaluation: Evaluation,
-    images: UInt8[np.ndarray, "n 784"],
-    noise: Mapping[str, UInt8[np.ndarray, "_ 784"]],
-    network: str,
-    dataset: str,
+    evaluation: Evaluation, images: Images, noise: Mapping[str, Images], network: str, dataset: str
 ) -> dict[str, Figure]:
     """Draw an evaluation.
 
@@ -27,16 +23,13 @@ def figures(
         network: its name, for the titles.
         dataset: the name of the data whose test set it is.
     """
-    right, examples, worst = evaluation.right, evaluation.examples, evaluation.mistakes
+    wrong, worst = evaluation.examples - evaluation.right, evaluation.mistakes
     tested = f"{network}, tested on {dataset}"
+    share = f"{tested}: {evaluation.right:,} of {evaluation.examples:,} images read right"
+    most = f"{tested}: the most confident of {wrong:,} mistakes"
     return {
-        "confusion": confusion(evaluation.confusion, f"{tested}: {right:,} of {examples:,} images read right"),
-        "mistakes": mistakes(
-            images[worst.indices],
-            worst.label,
-            worst.outputs,
-            f"{tested}: the most confident of {examples - right:,} mistakes",
-        ),
+        "confusion": confusion(evaluation.confusion, share),
+        "mistakes": mistakes(images[worst.indices], worst.label, worst.outputs, most),
         "calibration": draw_calibration(evaluation.calibration, f"{tested}: is it right as often as it says?"),
         "digits": draw_digits(evaluation.digits, f"{tested}: precision and recall of each digit"),
         "noise": draw_noise(evaluation.noise, noise, network),
@@ -88,7 +81,7 @@ def draw_digits(digits: Digits, title: str) -> Figure:
     return figure
 
 
-def draw_noise(noise: Mapping[str, Noise], images: Mapping[str, UInt8[np.ndarray, "_ 784"]], network: str) -> Figure:
+def draw_noise(noise: Mapping[str, Noise], images: Mapping[str, Images], network: str) -> Figure:
     """Draw the noise of which the network is surest, named as noise."""
     figure = Figure(figsize=(9, 0.6 + 3.6 * len(noise)), layout="constrained")
     figure.suptitle(f"None of these is a digit, yet {network} must name one for each: the noise of which it is surest")

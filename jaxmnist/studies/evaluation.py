@@ -1,7 +1,7 @@
 """Evaluate a network: its accuracy, each digit, its worst mistakes, its calibration, and how sure it is of noise."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +11,8 @@ from jaxmnist import metrics
 from jaxmnist.config import Config
 from jaxmnist.dataset import Dataset
 from jaxmnist.network import Params
+
+Images: TypeAlias = UInt8[np.ndarray, "_ 784"]
 
 SURE = 0.9
 """Confidence from which a prediction counts as sure."""
@@ -100,9 +102,7 @@ class Evaluation(NamedTuple):
     noise: dict[str, Noise]
 
 
-def run(
-    params: Params, config: Config, test_set: Dataset, noise: Mapping[str, UInt8[np.ndarray, "_ 784"]]
-) -> Evaluation:
+def run(params: Params, config: Config, test_set: Dataset, noise: Mapping[str, Images]) -> Evaluation:
     """Evaluate a network.
 
     Args:
@@ -133,7 +133,7 @@ def run(
     )
 
 
-def make_noise(images: UInt8[np.ndarray, "n 784"], seed: int = 0) -> dict[str, UInt8[np.ndarray, "n 784"]]:
+def make_noise(images: Images, seed: int = 0) -> dict[str, Images]:
     """Make as many images of each kind of noise as there are images of digits; the seed decides them."""
     random = np.random.default_rng(seed)
     return {
@@ -152,15 +152,9 @@ def confusion_matrix(labels: UInt8[np.ndarray, "n"], predictions: Int[np.ndarray
 def worst_mistakes(
     outputs: Float[np.ndarray, "n 10"], labels: UInt8[np.ndarray, "n"], most: int
 ) -> Int[np.ndarray, "mistakes"]:
-    """Find the mistakes of which the network was surest: whose largest output is farthest above the right one.
+    """Find at most so many mistakes of which the network was surest, the surest first, and return their indices.
 
-    Args:
-        outputs: the ten outputs for every example.
-        labels: the right digits.
-        most: largest number of mistakes.
-
-    Returns:
-        Their indices, the surest first.
+    The surest is the one whose largest output is farthest above the right digit's.
     """
     margin = outputs.max(axis=1) - outputs[np.arange(len(labels)), labels]
     surest_first = np.argsort(-margin, kind="stable")[:most]
@@ -193,11 +187,6 @@ def calibrate(outputs: Float[np.ndarray, "n 10"], labels: UInt8[np.ndarray, "n"]
 
     Ten sigmoids don't add up to 1, so their largest isn't a probability by construction. But the output that makes a
     squared error smallest is the probability that its digit is the right one, so it is fair to test it as one.
-
-    Args:
-        outputs: the ten outputs for every example.
-        labels: the right digits.
-        bins: number of bins.
 
     Source:
         Guo et al., On calibration of modern neural networks (2017), §2.
