@@ -75,31 +75,20 @@ def refusing():
 
 def sends(content, offered=None):
     """Sends the content and its length, or another length."""
-
-    def behaviour(handler):
-        begin(handler, len(content) if offered is None else offered)
-        handler.wfile.write(content)
-
-    return behaviour
+    return lambda handler: _answer(handler, len(content) if offered is None else offered, content)
 
 
 def sends_without_length(content):
     """Sends the content without saying how long it is."""
-
-    def behaviour(handler):
-        begin(handler, None)
-        handler.wfile.write(content)
-
-    return behaviour
+    return lambda handler: _answer(handler, None, content)
 
 
 def stalls(content):
     """Sends half of the content, then nothing."""
 
     def behaviour(handler):
-        begin(handler, len(content))
-        handler.wfile.write(content[: len(content) // 2])
-        handler.server.closing.wait(PATIENCE_SECONDS)
+        _answer(handler, len(content), content[: len(content) // 2])
+        stays_silent(handler)
 
     return behaviour
 
@@ -108,7 +97,7 @@ def drips(content):
     """Sends the headers, then 20 bytes a second of the content."""
 
     def behaviour(handler):
-        begin(handler, len(content))
+        _answer(handler, len(content))
         _drip(handler, content)
 
     return behaviour
@@ -121,7 +110,7 @@ def drips_headers(handler):
 
 def never_ends(handler):
     """Sends zeros for as long as anybody listens."""
-    begin(handler, None)
+    _answer(handler, None)
     while not handler.server.closing.is_set():
         handler.wfile.write(bytes(65_536))
 
@@ -158,12 +147,12 @@ def in_turn(*behaviours):
     return lambda handler: (remaining.pop(0) if len(remaining) > 1 else remaining[0])(handler)
 
 
-def begin(handler, length):
-    """Send the status and the headers."""
+def _answer(handler, length, content=b""):
     handler.send_response(200)
     if length is not None:
         handler.send_header("Content-Length", str(length))
     handler.end_headers()
+    handler.wfile.write(content)
 
 
 def _drip(handler, content):

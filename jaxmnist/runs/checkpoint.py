@@ -74,19 +74,17 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     try:
         return _verified(path.read_bytes())
     except (safetensors.SafetensorError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as problem:
-        raise ValueError(
-            f"{path}: damaged, or not from jaxmnist ({problem!r}), expected a safetensors file that jaxmnist wrote; "
-            f"copy it again, or train again"
-        ) from problem
+        expected = "expected a safetensors file that jaxmnist wrote; copy it again, or train again"
+        raise ValueError(f"{path}: damaged, or not from jaxmnist ({problem!r:.500}), {expected}") from problem
 
 
 def restore(path: Path, tensors: Mapping[str, np.ndarray], template: PyTree) -> PyTree:
-    """Put the arrays of a file back into a pytree.
+    """Put the arrays that `read` returned for `path` into a pytree of `template`'s structure, shapes and dtypes.
 
     Args:
         path: the file, for errors.
-        tensors: its arrays by name.
-        template: the pytree, with arrays or `jax.ShapeDtypeStruct`s (see `jax.eval_shape`) of the right shapes.
+        tensors: its arrays.
+        template: a pytree of arrays or `jax.ShapeDtypeStruct`s; see `jax.eval_shape`.
 
     Raises:
         ValueError: if a name, shape or dtype differs, or a number isn't finite.
@@ -96,7 +94,9 @@ def restore(path: Path, tensors: Mapping[str, np.ndarray], template: PyTree) -> 
     found = {name: _described(tensor) for name, tensor in tensors.items()}
     for name in sorted(expected.keys() | found.keys()):
         if found.get(name) != expected.get(name):
-            raise ValueError(f"{path}: {name} is {found.get(name, 'missing')}, expected {expected.get(name, 'none')}")
+            raise ValueError(
+                f"{path}: {name} is {found.get(name, 'missing')}, expected {expected.get(name, 'no such array')}"
+            )
         if not np.all(np.isfinite(tensors[name])):
             raise ValueError(f"{path}: {name} has infinite numbers or NaN, expected finite numbers")
     data = jax.tree.unflatten(jax.tree.structure(template), [jnp.asarray(tensors[name]) for name in leaves])
@@ -133,7 +133,7 @@ def load_network(run: str | Path) -> SavedNetwork:
     try:
         config = config_from(about.get("config"))
     except ValueError as problem:
-        raise ValueError(f"{path}: {problem}") from problem
+        raise ValueError(f"{path}: {problem!s:.500}") from problem
     if len(config.sizes) > MAX_LAYERS:
         raise ValueError(f"{path}: {len(config.sizes):,} layers, expected at most {MAX_LAYERS:,}")
     dtype = jnp.result_type(float)

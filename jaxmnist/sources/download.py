@@ -48,15 +48,13 @@ def fetch(remote: RemoteFile, path: Path, on_progress: Callable[[int], object] =
     content = _transfer(remote, on_progress)
     if hashlib.sha256(content).hexdigest() != remote.sha256:
         raise DownloadError(f"{remote.url}: what arrived has another sha256 than the expected {remote.sha256}")
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".download-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".download-") as folder:
+        temporary = Path(folder, path.name)
+        with temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.replace(path)
 
 
 def _transfer(remote: RemoteFile, on_progress: Callable[[int], object]) -> bytearray:
