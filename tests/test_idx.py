@@ -183,7 +183,7 @@ def test_a_changed_byte_in_an_archive_changes_nothing_or_is_refused(kind, write)
     generator = np.random.default_rng(1)
     archive = packed(FILES[kind])
     refusals = []
-    for _ in range(150):
+    for _ in range(100):
         changed = bytearray(archive)
         changed[generator.integers(len(archive))] ^= generator.integers(1, 256)
         path = write(changed)
@@ -194,14 +194,14 @@ def test_a_changed_byte_in_an_archive_changes_nothing_or_is_refused(kind, write)
         else:
             np.testing.assert_array_equal(content, CONTENTS[kind], strict=True)
     assert all(refusal.startswith(f"{path}: ") for refusal in refusals)
-    assert len(refusals) > 75  # only 7 bytes of the archive's header, its date and description, may change
+    assert len(refusals) > 50  # only 7 bytes of the archive's header, its date and description, may change
 
 
 @pytest.mark.parametrize("kind", FILES)
 def test_a_changed_byte_in_a_plain_file_is_read_as_written_or_refused(kind, write):
     generator = np.random.default_rng(2)
     header = len(FILES[kind]) - CONTENTS[kind].size
-    for turn in range(150):
+    for turn in range(100):
         # a header is a small part of the images' file, so every other change is in it
         index = generator.integers(header if turn % 2 else len(FILES[kind]))
         changed = bytearray(FILES[kind])
@@ -225,17 +225,17 @@ from jaxmnist.sources.idx import read_images, read_labels
 for path, read, allowed in eval(sys.argv[1]):
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + allowed, -1))
-    start = time.monotonic()
+    start = time.process_time()
     try:
         print(f"read {len(eval(read)(Path(path)))}", end="")
     except (ValueError, MemoryError) as problem:
         print(f"{type(problem).__name__}: {problem}", end="")
-    print("", time.monotonic() - start, sep=chr(9))
+    print("", time.process_time() - start, sep=chr(9))
 """
 
 
 def read_in_little_memory(*tasks):
-    """The outcome and the seconds of reading files in a process, each with so many bytes of memory more.
+    """The outcome and the processor seconds of reading files in a process, each with so many bytes of memory more.
 
     The limit is on address space: the peak that the system counts begins, in a new process, at its parent's.
     """
@@ -280,9 +280,9 @@ def test_gzip_bombs_need_no_more_memory_and_time_than_honest_files(write):
     for problem, (outcome, seconds) in zip(absurd, outcomes[:4], strict=True):
         assert outcome.startswith("ValueError: ")
         assert problem in outcome
-        assert seconds < 1  # some 10 ms, and a machine may be busy
+        assert seconds < 1  # about 10 ms
     (read, _), (refused, seconds), (control, _) = outcomes[4:]
     assert read == "read 70000"
     assert refused == f"ValueError: {dangerous}: more bytes follow, expected the end after 70,000 images"
-    assert seconds < 2  # 55 MB unpack in 0.2 s, and a machine may be busy
+    assert seconds < 2  # 55 MB unpack in 0.2 s
     assert control.startswith("MemoryError")  # so the limit is felt
