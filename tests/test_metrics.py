@@ -16,9 +16,11 @@ def test_evaluate_counts_every_example_once_whatever_the_chunk(examples):
     images = jnp.asarray(generator.integers(0, 256, (examples, 784)), jnp.uint8)
     dataset = Dataset(images, jnp.asarray(generator.integers(0, 10, examples), jnp.uint8))
     params = init(jax.random.key(0), (784, 10))
-    found = evaluate(params, dataset)
-    read = np.asarray(outputs(params, images))
+    result = evaluate(params, dataset)
+    predicted = np.asarray(outputs(params, images))
     expected = mean_cost(params, scale(images), one_hot(dataset.labels))
-    assert float(found.cost) == pytest.approx(float(expected), rel=1e-5)  # float32 means over up to 2,345 costs
-    assert float(found.accuracy) == pytest.approx(np.mean(read.argmax(axis=1) == np.asarray(dataset.labels)), rel=1e-6)
+    assert float(result.cost) == pytest.approx(float(expected), rel=1e-5)  # float32 means over up to 2,345 costs
+    assert float(result.accuracy) == pytest.approx(
+        np.mean(predicted.argmax(axis=1) == np.asarray(dataset.labels)), rel=1e-6
+    )
     assert metrics.CHUNK < 2_345  # so that the last case has a remainder
