@@ -105,7 +105,7 @@ def test_a_run_of_any_name_brings_its_own_data_set(evaluate, tmp_path, monkeypat
         ((__file__,), "test_evaluate.py"),
         (("--dataset", "cifar"), "cifar"),
         (("digits", "--data-dir", "empty"), "empty"),
-        (("digits", "--dataset", "mnist", "--data-dir", "empty"), "expected mnist's four IDX files"),
+        (("digits", "--dataset", "mnist", "--data-dir", "empty"), "no train-images-idx3-ubyte there"),
         (("--dataset", "digits", "--run-dir", "digits"), "never overwrites"),
         (("source", "other"), "other"),
     ],

@@ -25,11 +25,11 @@ from jaxmnist.studies.evaluation_report import report
 class Options:
     """Evaluate a trained network on a test set, which it wasn't trained on.
 
-    Prints the accuracy with its 95 % confidence interval (Wilson's), the mean cost, each digit's precision (share of
-    the images read as it that are it) and recall (share of its images that are read as it), and the most confident
-    mistakes. Then whether the network knows what it knows: its confidence is the largest of the ten outputs, and of all
-    images with a confidence of 0.8, 80 % should be read right. Last, what it makes of noise: it can't answer that an
-    image is no digit, so the numbers show how often it is sure of one.
+    Prints the accuracy with its 95 % confidence interval (Wilson's), the mean cost, each digit's precision (of the
+    images read as the digit, the share that are right) and recall (of the digit's images, the share read right), and
+    the most confident mistakes. Then whether the network knows what it knows: its confidence is the largest of the ten
+    outputs, and of all images with a confidence of 0.8, 80 % should be read right. Last, what it makes of noise: it
+    can't answer that an image is no digit, so the numbers show how often it is sure of one.
     """
 
     run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]")] = "best"

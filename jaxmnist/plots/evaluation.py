@@ -68,10 +68,10 @@ def draw_digits(digits: Digits, title: str) -> Figure:
     figure = Figure(figsize=(7, 4.6), layout="constrained")
     axes = figure.subplots()
     number = np.arange(10)
-    label = "recall: share of this digit's images read as it (95 % intervals)"
+    label = "recall: of this digit's images, the share read right (95 % intervals)"
     reach = 100 * _reach(digits.recall, digits.recall_interval_95)
     axes.errorbar(number - 0.1, 100 * digits.recall, reach, fmt="o", color=BLUE, capsize=3, label=label)
-    label = "precision: share of the images read as this digit that are it"
+    label = "precision: of the images read as this digit, the share that are right"
     axes.scatter(number + 0.1, 100 * digits.precision, marker="s", color=ORANGE, zorder=3, label=label)
     axes.set(xticks=number, xlabel="digit", ylabel="share (%)", title=title)
     axes.margins(y=0.25)

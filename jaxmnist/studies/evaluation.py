@@ -23,8 +23,8 @@ MISTAKES, NOISES = 18, 12
 class Digits(NamedTuple):
     """Each digit's number of images, precision and recall; entry d is digit d.
 
-    Precision is the share right of the images read as the digit, and recall the share right of the images of the digit,
-    with its 95 % confidence interval; NaN if there are no such images.
+    Precision: of the images read as the digit, the share that are right. Recall: of the digit's images, the share read
+    right, with its 95 % confidence interval. Both are NaN if there are no such images.
     """
 
     examples: Int[np.ndarray, "10"]
