@@ -48,7 +48,7 @@ def test_the_numbers_are_numpys_and_every_figure_draws():
     np.testing.assert_array_equal(evaluation.noise["random pixels"].read_as, np.bincount(on_noise, minlength=10))
     assert max(map(len, report(evaluation).splitlines())) <= 100
     drawn = figures(evaluation, images, noise, "network n", "d")
-    assert list(drawn) == ["confusion", "mistakes", "calibration", "digits", "noise"]
+    assert list(drawn) == ["confusion.png", "mistakes.png", "calibration.png", "digits.png", "noise.png"]
     for figure in drawn.values():  # digits 5 to 9 never come: their recall is NaN
         with Image.open(io.BytesIO(png(figure))) as image:
             assert min(image.size) >= 480

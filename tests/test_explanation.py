@@ -71,7 +71,7 @@ def test_it_explains_any_network_in_numbers_text_and_figure(config):
     np.testing.assert_allclose(terms, explanation.terms, atol=6e-7)
     assert labels.tolist() == np.eye(10)[4].tolist()
     assert total == pytest.approx(float(explanation.back.cost), abs=6e-7)
-    with Image.open(io.BytesIO(png(figures(explanation, "a title")["explain"]))) as drawn:
+    with Image.open(io.BytesIO(png(figures(explanation, "a title")["explain.png"]))) as drawn:
         assert drawn.size == (1260, 864)
         assert len(drawn.convert("RGB").getcolors(1 << 20)) > 50
 
@@ -94,4 +94,4 @@ def test_a_dead_network_on_a_blank_image_has_no_slope_and_still_an_explanation()
     explanation = run(dead, Config(sizes=(784, 10)), np.zeros(784, np.uint8), 4)
     assert not any(leaf.any() for leaf in jax.tree.leaves(explanation.back.gradient))
     assert "It reads 0: wrong, it is 4." in report(explanation)
-    png(figures(explanation, "dead")["explain"])
+    png(figures(explanation, "dead")["explain.png"])

@@ -55,4 +55,4 @@ def test_train_evaluate_and_explain_use_a_new_cost_and_a_new_activation():
     assert "label y    −y ln a − (1 − y) ln (1 − a)\n" in said
     assert "a¹: 4 neurons, softplus\n" in said
     assert "a²: 10 neurons, sigmoid\n" in said
-    assert list(figures(result, "a title")) == ["explain"]
+    assert list(figures(result, "a title")) == ["explain.png"]

@@ -78,7 +78,7 @@ def run(options: Options) -> int:
     drawn = {name: png(figure) for name, figure in figures(result, images, noise, network, splits.name).items()}
     with run_folder.created(options.run_dir, "evaluate") as folder:
         for name, content in drawn.items():
-            write_atomically(folder / f"{name}.png", content)
+            write_atomically(folder / name, content)
         run_folder.write_json(folder / "evaluation.json", results)
         print(json.dumps(results) if options.json else text)
         print(f"in {folder}: {run_folder.listed(folder)}", file=sys.stderr if options.json else sys.stdout)

@@ -76,7 +76,7 @@ def run(options: Options) -> int:
         state = f"trained network {run}" if run else f"before training (seed {options.seed}): a mess"
         return f"{splits.name}, test example {options.index} of {len(labels):,}: a {label}; {of}\n{state}"
 
-    drawn = png(figures(result, title(options.run and Path(options.run).absolute().name))["explain"])
+    drawn = png(figures(result, title(options.run and Path(options.run).absolute().name))["explain.png"])
     folder = run_folder.create(options.run_dir, "explain")
     write_atomically(folder / "explain.png", drawn)
     print(f"{title(options.run)}\n\n{report(result)}\n\nin {folder}: explain.png")

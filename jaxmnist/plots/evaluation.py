@@ -28,11 +28,11 @@ def figures(
     share = f"{tested}: {evaluation.right:,} of {evaluation.examples:,} images read right"
     most = f"{tested}: the most confident of {wrong:,} mistakes"
     return {
-        "confusion": confusion(evaluation.confusion, share),
-        "mistakes": mistakes(images[worst.indices], worst.label, worst.outputs, most),
-        "calibration": draw_calibration(evaluation.calibration, f"{tested}: is it right as often as it says?"),
-        "digits": draw_digits(evaluation.digits, f"{tested}: precision and recall of each digit"),
-        "noise": draw_noise(evaluation.noise, noise, network),
+        "confusion.png": confusion(evaluation.confusion, share),
+        "mistakes.png": mistakes(images[worst.indices], worst.label, worst.outputs, most),
+        "calibration.png": draw_calibration(evaluation.calibration, f"{tested}: is it right as often as it says?"),
+        "digits.png": draw_digits(evaluation.digits, f"{tested}: precision and recall of each digit"),
+        "noise.png": draw_noise(evaluation.noise, noise, network),
     }
 
 

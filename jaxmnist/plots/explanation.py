@@ -39,7 +39,7 @@ def figures(explanation: Explanation, title: str) -> dict[str, Figure]:
         f"differences to {explanation.numerical_digits:.1f}."
     )
     figure.text(0.5, 0.02, agreement, ha="center", fontsize=10)
-    return {"explain": figure}
+    return {"explain.png": figure}
 
 
 def _draw_pixels(figure: Figure, axes: Axes, values: Float[np.ndarray, "784"], colours: str, title: str) -> None:

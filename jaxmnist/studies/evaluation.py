@@ -48,7 +48,8 @@ class Calibration(NamedTuple):
     Attributes:
         examples: images in each bin.
         confidence: their mean confidence; NaN in an empty bin.
-        right: share of them that is read right, and below its 95 % confidence interval; NaN in an empty bin.
+        right: share of them that is read right; NaN in an empty bin.
+        right_interval_95: 95 % confidence interval of this share.
         expected_error: mean of |right − confidence| over all images.
         outputs_sum: 5 %, 50 % and 95 % quantile of the sum of an image's outputs.
     """
@@ -69,7 +70,8 @@ class Noise(NamedTuple):
         sure: how many of them have a confidence of at least `SURE`.
         median_confidence: half of them have at least this confidence.
         read_as: how many of them are read as each digit.
-        surest: indices of those with the highest confidence, the highest first, and below the outputs on them.
+        surest: indices of those with the highest confidence, the highest first.
+        surest_outputs: the outputs on these.
     """
 
     images: int
@@ -84,8 +86,10 @@ class Evaluation(NamedTuple):
     """How good a network is on a test set, and what it makes of each kind of noise.
 
     Attributes:
-        examples: images in the test set, and below how many of them are read right.
-        accuracy: right / examples, and below its 95 % confidence interval.
+        examples: images in the test set.
+        right: how many of them are read right.
+        accuracy: right / examples.
+        accuracy_interval_95: 95 % confidence interval of the accuracy.
         mean_cost: mean cost per example.
         confusion: number of images of each digit (row) that are read as each digit (column).
     """
