@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from jaxmnist.plots.style import BLUE, ORANGE
 from jaxmnist.plots.training import confusion, mistakes
-from jaxmnist.studies.evaluation import SURE, Calibration, Digits, Evaluation, Images, Noise
+from jaxmnist.studies.evaluation import SURE_FROM, Calibration, Digits, Evaluation, Images, Noise
 
 
 def figures(
@@ -87,7 +87,7 @@ def draw_noise(noise: Mapping[str, Noise], images: Mapping[str, Images], network
     figure.suptitle(f"None of these is a digit, yet {network} must name one for each: the noise of which it is surest")
     parts = figure.subfigures(len(noise), 1, squeeze=False)[:, 0]
     for part, (kind, result) in zip(parts, noise.items(), strict=True):
-        of = f"{kind}: {result.sure:,} of {result.images:,} have a confidence of {SURE} or more"
+        of = f"{kind}: {result.sure:,} of {result.images:,} have a confidence of {SURE_FROM} or more"
         part.suptitle(of, fontsize="medium")
         panels = part.subplots(2, 6).ravel()
         for axes in panels:

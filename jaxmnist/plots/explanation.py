@@ -8,10 +8,7 @@ from matplotlib.ticker import ScalarFormatter
 
 from jaxmnist.cost import COSTS
 from jaxmnist.plots.style import BLUE, ORANGE
-from jaxmnist.studies.explanation import Explanation
-
-SHOWN = 16
-"""Most neurons drawn of each layer."""
+from jaxmnist.studies.explanation import SHOWN, Explanation
 
 
 def figures(explanation: Explanation, title: str) -> dict[str, Figure]:

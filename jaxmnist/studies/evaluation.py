@@ -14,7 +14,7 @@ from jaxmnist.network import Params
 
 Images: TypeAlias = UInt8[np.ndarray, "_ 784"]
 
-SURE = 0.9
+SURE_FROM = 0.9
 """Confidence from which a prediction counts as sure."""
 MISTAKES, NOISES = 18, 12
 """Most mistakes and images of noise that an evaluation names."""
@@ -67,7 +67,7 @@ class Noise(NamedTuple):
 
     Attributes:
         images: their number.
-        sure: how many of them have a confidence of at least `SURE`.
+        sure: how many of them have a confidence of at least `SURE_FROM`.
         median_confidence: half of them have at least this confidence.
         read_as: how many of them are read as each digit.
         surest: indices of those with the highest confidence, the highest first.
@@ -215,7 +215,7 @@ def measure_noise(outputs: Float[np.ndarray, "n 10"]) -> Noise:
     confidence = outputs.max(axis=1)
     surest = np.argsort(-confidence, kind="stable")[:NOISES]
     read_as = np.bincount(outputs.argmax(axis=1), minlength=10)
-    sure, median = int((confidence >= SURE).sum()), float(np.median(confidence))
+    sure, median = int((confidence >= SURE_FROM).sum()), float(np.median(confidence))
     return Noise(len(outputs), sure, median, read_as, surest, outputs[surest])
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 
 from jaxmnist.studies.characters import bar
-from jaxmnist.studies.evaluation import SURE, Calibration, Evaluation, Mistakes, Noise
+from jaxmnist.studies.evaluation import SURE_FROM, Calibration, Evaluation, Mistakes, Noise
 
-MISTAKES = 6
+REPORTED = 6
 """Most mistakes in the report."""
 
 
@@ -16,7 +16,7 @@ def report(evaluation: Evaluation) -> str:
         _digits(evaluation),
         _mistakes(evaluation.mistakes, evaluation.examples - evaluation.right),
         _calibration(evaluation.calibration),
-        _noise(evaluation.noise),
+        _on_noise(evaluation.noise),
     )
     return "\n\n".join("\n".join(lines) for lines in parts)
 
@@ -42,7 +42,7 @@ def _digits(evaluation: Evaluation) -> list[str]:
 def _mistakes(mistakes: Mistakes, number: int) -> list[str]:
     rows = [
         f"  image {index:>5}: a {label} read as {read} with {outputs[read]:.3f}, and {outputs[label]:.3f} for {label}"
-        for index, label, read, outputs in list(zip(*mistakes, strict=True))[:MISTAKES]
+        for index, label, read, outputs in list(zip(*mistakes, strict=True))[:REPORTED]
     ]
     return [f"The most confident of {number:,} mistakes, by how far the wrong output lies above the right one", *rows]
 
@@ -71,11 +71,11 @@ def _calibration(calibration: Calibration) -> list[str]:
     ]
 
 
-def _noise(noise: dict[str, Noise]) -> list[str]:
+def _on_noise(noise: dict[str, Noise]) -> list[str]:
     rows = []
     for kind, (images, sure, confidence, read_as, *_) in noise.items():
         rows += [
-            f"  {kind}: {_percent(sure / images)} are read with a confidence of at least {SURE},",
+            f"  {kind}: {_percent(sure / images)} are read with a confidence of at least {SURE_FROM},",
             f"    half of all with {min(confidence, 0.999):.3f} or more, most often as {read_as.argmax()} "
             f"({read_as.max():,} of {images:,})",
         ]

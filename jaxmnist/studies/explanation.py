@@ -18,6 +18,9 @@ NUMERICAL_WORK = 200_000_000
 """Most slopes by central differences, times the parameters that each takes to compute: all 13,002 of 3Blue1Brown's
 network, and a random sample of a wide one's, in less than a second."""
 
+SHOWN = 16
+"""Most neurons of a layer in the report and the figure."""
+
 
 class Explanation(NamedTuple):
     """All numbers of one example, in float64: a pytree.

@@ -6,10 +6,7 @@ from jaxtyping import ArrayLike
 from jaxmnist.cost import COSTS
 from jaxmnist.network import count_parameters
 from jaxmnist.studies.characters import beside, shade, shaded
-from jaxmnist.studies.explanation import Explanation
-
-SHOWN = 16
-"""Most neurons of a layer in the report."""
+from jaxmnist.studies.explanation import SHOWN, Explanation
 
 
 def report(explanation: Explanation) -> str:
