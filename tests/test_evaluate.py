@@ -46,26 +46,26 @@ def test_the_packaged_network_on_mnist(evaluate, tmp_path, mnist_dir):
     ]
     assert lines[-1] == "in out: calibration.png, confusion.png, digits.png, evaluation.json, mistakes.png, noise.png"
     assert max(map(len, lines[2:])) <= 100
-    found = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    results = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     network = load_network("source")
-    assert found["accuracy"] == pytest.approx(network.about["test_accuracy"], abs=2e-4)  # one or two near ties
-    low, high = found["accuracy_interval_95"]
-    assert 0.94 < low < found["accuracy"] < high < 0.96
-    assert f"accuracy {100 * found['accuracy']:.2f} % ({found['right']:,} right)" in said
+    assert results["accuracy"] == pytest.approx(network.about["test_accuracy"], abs=2e-4)  # one or two near ties
+    low, high = results["accuracy_interval_95"]
+    assert 0.94 < low < results["accuracy"] < high < 0.96
+    assert f"accuracy {100 * results['accuracy']:.2f} % ({results['right']:,} right)" in said
     images = read_images(mnist_dir / "t10k-images-idx3-ubyte.gz")
     labels = read_labels(mnist_dir / "t10k-labels-idx1-ubyte.gz")
-    mistakes = found["mistakes"]
-    for index, label, read, outputs in zip(*mistakes.values(), strict=True):
-        assert label == labels[index] != read == np.argmax(outputs)
+    mistakes = results["mistakes"]
+    for index, label, predicted, outputs in zip(*mistakes.values(), strict=True):
+        assert label == labels[index] != predicted == np.argmax(outputs)
         np.testing.assert_allclose(
             outputs, forward(network.params, jnp.asarray(images[index] / 255, jnp.float32)), atol=1e-5
         )  # float32
-    assert sum(found["calibration"]["examples"]) == found["examples"] == 10_000
-    assert 0 <= found["calibration"]["expected_error"] <= 0.02
+    assert sum(results["calibration"]["examples"]) == results["examples"] == 10_000
+    assert 0 <= results["calibration"]["expected_error"] <= 0.02
     hidden = np.random.default_rng(0).integers(0, 256, (10_000, 784)).astype(np.uint8) / 255
     for weights, biases in network.params:
         hidden = 1 / (1 + np.exp(-(hidden @ np.asarray(weights).T + np.asarray(biases))))
-    random, shuffled = found["noise"]["random pixels"], found["noise"]["digits with their pixels shuffled"]
+    random, shuffled = results["noise"]["random pixels"], results["noise"]["digits with their pixels shuffled"]
     assert random["sure"] == pytest.approx(np.sum(hidden.max(axis=1) >= 0.9), abs=2)  # float32 here, float64 there
     assert sum(random["read_as"]) == random["images"] == 10_000
     assert shuffled["sure"] > 0  # the limitation that the report names is there
@@ -76,11 +76,11 @@ def test_the_packaged_network_on_mnist(evaluate, tmp_path, mnist_dir):
 
 def test_without_a_run_it_evaluates_the_best_packaged_network(evaluate, tmp_path, mnist_dir):
     code, said, complaints = evaluate("--data-dir", mnist_dir, "--json")
-    found = json.loads(said)
-    assert (code, found["run"]) == (0, "best")
-    assert found["accuracy"] == pytest.approx(load_network("best").about["test_accuracy"], abs=2e-4)
+    results = json.loads(said)
+    assert (code, results["run"]) == (0, "best")
+    assert results["accuracy"] == pytest.approx(load_network("best").about["test_accuracy"], abs=2e-4)
     (folder,) = (tmp_path / "runs").glob("*-evaluate")
-    assert found == json.loads((folder / "evaluation.json").read_text())
+    assert results == json.loads((folder / "evaluation.json").read_text())
     assert complaints.startswith(f"in runs/{folder.name}: calibration.png, ")
 
 
@@ -93,8 +93,8 @@ def test_a_run_of_any_name_brings_its_own_data_set(evaluate, tmp_path, monkeypat
     assert "which add up to 1, as a softmax's always do.\n" in said
     assert "\nin out\\udce9: " in said
     assert {path.name for path in (tmp_path / "out\udce9").glob("*.png")} == FIGURES
-    found = json.loads((tmp_path / "out\udce9" / "evaluation.json").read_text(encoding="utf-8"))
-    assert (found["run"], found["dataset"], found["examples"]) == (folder.name, "digits", 360)
+    results = json.loads((tmp_path / "out\udce9" / "evaluation.json").read_text(encoding="utf-8"))
+    assert (results["run"], results["dataset"], results["examples"]) == (folder.name, "digits", 360)
 
 
 @pytest.mark.parametrize(

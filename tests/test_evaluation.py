@@ -36,13 +36,13 @@ def test_the_numbers_are_numpys_and_every_figure_draws():
     test_set = Dataset(jnp.asarray(images), jnp.asarray(labels))
     evaluation = run(params, Config(sizes=(784, 10)), test_set, {"random pixels": noise["random pixels"]})
     outputs = oracle.sigmoid(images / 255 @ weights.astype(float).T)
-    read = outputs.argmax(axis=1)
-    assert evaluation.right == np.sum(read == labels) == round(60 * evaluation.accuracy)
+    predicted = outputs.argmax(axis=1)
+    assert evaluation.right == np.sum(predicted == labels) == round(60 * evaluation.accuracy)
     assert evaluation.mean_cost == pytest.approx(np.sum((outputs - np.eye(10)[labels]) ** 2) / 60, rel=1e-5)  # float32
-    np.testing.assert_array_equal(evaluation.confusion, confusion_matrix(labels, read))
+    np.testing.assert_array_equal(evaluation.confusion, confusion_matrix(labels, predicted))
     worst = evaluation.mistakes
     np.testing.assert_array_equal(worst.label, labels[worst.indices])
-    np.testing.assert_array_equal(worst.read, read[worst.indices])
+    np.testing.assert_array_equal(worst.read, predicted[worst.indices])
     np.testing.assert_allclose(worst.outputs, outputs[worst.indices], atol=1e-5)  # float32
     on_noise = oracle.sigmoid(noise["random pixels"] / 255 @ weights.astype(float).T).argmax(axis=1)
     np.testing.assert_array_equal(evaluation.noise["random pixels"].read_as, np.bincount(on_noise, minlength=10))
@@ -85,20 +85,20 @@ def test_confusion_matrix_counts_pairs():
 
 
 def test_worst_mistakes_are_the_surest_first_and_only_mistakes():
-    read = np.full((5, 10), 0.1)
-    read[0, 3], read[1, 4], read[2, 5], read[3, 6], read[4, 7] = 0.9, 0.8, 0.95, 0.5, 0.99
+    outputs = np.full((5, 10), 0.1)
+    outputs[0, 3], outputs[1, 4], outputs[2, 5], outputs[3, 6], outputs[4, 7] = 0.9, 0.8, 0.95, 0.5, 0.99
     labels = np.array([3, 0, 0, 0, 7], np.uint8)
-    assert worst_mistakes(read, labels, 18).tolist() == [2, 1, 3]
-    assert worst_mistakes(read, labels, 2).tolist() == [2, 1]
-    assert worst_mistakes(read[[0, 4]], labels[[0, 4]], 5).tolist() == []
+    assert worst_mistakes(outputs, labels, 18).tolist() == [2, 1, 3]
+    assert worst_mistakes(outputs, labels, 2).tolist() == [2, 1]
+    assert worst_mistakes(outputs[[0, 4]], labels[[0, 4]], 5).tolist() == []
 
 
 def test_precision_and_recall_are_scikit_learns():
     random = np.random.default_rng(0)
-    labels, read = random.integers(0, 9, 500).astype(np.uint8), random.integers(1, 10, 500)
-    digits = measure_digits(confusion_matrix(labels, read))
+    labels, predicted = random.integers(0, 9, 500).astype(np.uint8), random.integers(1, 10, 500)
+    digits = measure_digits(confusion_matrix(labels, predicted))
     precision, recall, _, examples = precision_recall_fscore_support(
-        labels, read, labels=range(10), zero_division=np.nan
+        labels, predicted, labels=range(10), zero_division=np.nan
     )
     np.testing.assert_array_equal(digits.examples, examples)
     np.testing.assert_allclose(digits.precision, precision, rtol=1e-12)  # the same divisions
@@ -116,18 +116,19 @@ def test_the_confidence_interval_is_scipys(right, examples):
 
 def test_calibration_is_scikit_learns():
     random = np.random.default_rng(0)
-    read = random.random((3_000, 10)) ** 4
-    labels = np.where(random.random(3_000) < 0.6, read.argmax(axis=1), 0).astype(np.uint8)
-    found = calibrate(read, labels)
-    right = read.argmax(axis=1) == labels
-    share, stated = calibration_curve(right, read.max(axis=1), n_bins=10)
-    filled = found.examples > 0
-    np.testing.assert_allclose(found.right[filled], share, rtol=1e-12)  # the same means, in another order of additions
-    np.testing.assert_allclose(found.confidence[filled], stated, rtol=1e-12)
-    assert np.isnan(found.right[~filled]).all()
-    assert found.examples.sum() == 3_000
-    assert found.expected_error == pytest.approx(
-        np.sum(found.examples[filled] * np.abs(share - stated)) / 3_000, rel=1e-12
+    outputs = random.random((3_000, 10)) ** 4
+    labels = np.where(random.random(3_000) < 0.6, outputs.argmax(axis=1), 0).astype(np.uint8)
+    calibration = calibrate(outputs, labels)
+    right = outputs.argmax(axis=1) == labels
+    share, stated = calibration_curve(right, outputs.max(axis=1), n_bins=10)
+    filled = calibration.examples > 0
+    # the same means, in another order of additions
+    np.testing.assert_allclose(calibration.right[filled], share, rtol=1e-12)
+    np.testing.assert_allclose(calibration.confidence[filled], stated, rtol=1e-12)
+    assert np.isnan(calibration.right[~filled]).all()
+    assert calibration.examples.sum() == 3_000
+    assert calibration.expected_error == pytest.approx(
+        np.sum(calibration.examples[filled] * np.abs(share - stated)) / 3_000, rel=1e-12
     )
 
 

@@ -168,8 +168,8 @@ def worst_mistakes(
 
 def measure_digits(confusion: Int[np.ndarray, "10 10"]) -> Digits:
     """Compute precision and recall of each digit from a confusion matrix."""
-    right, examples, read = np.diagonal(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
-    return Digits(examples, _shares(right, read), _shares(right, examples), wilson_interval(right, examples))
+    right, examples, predicted = np.diagonal(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    return Digits(examples, _shares(right, predicted), _shares(right, examples), wilson_interval(right, examples))
 
 
 def wilson_interval(right: Int[ArrayLike, "*n"], examples: Int[ArrayLike, "*n"]) -> Float[np.ndarray, "*n 2"]:

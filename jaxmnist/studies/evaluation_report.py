@@ -33,16 +33,16 @@ def _digits(evaluation: Evaluation) -> list[str]:
     rows = []
     for digit, (examples, precision, recall, _) in enumerate(zip(*evaluation.digits, strict=True)):
         times = np.where(np.arange(10) == digit, 0, evaluation.confusion[digit])
-        most = [read for read in np.argsort(-times, kind="stable")[:3] if times[read]]
-        instead = ", ".join(f"{read} ({times[read]})" for read in most)
+        most = [other for other in np.argsort(-times, kind="stable")[:3] if times[other]]
+        instead = ", ".join(f"{other} ({times[other]})" for other in most)
         rows.append(f"{digit:>5}{examples:>11,}{_percent(precision):>12}{_percent(recall):>11}   {instead}".rstrip())
     return ["digit   examples   precision     recall   most often read instead (times)", *rows]
 
 
 def _mistakes(mistakes: Mistakes, number: int) -> list[str]:
     rows = [
-        f"  image {index:>5}: a {label} read as {read} with {outputs[read]:.3f}, and {outputs[label]:.3f} for {label}"
-        for index, label, read, outputs in list(zip(*mistakes, strict=True))[:REPORTED]
+        f"  image {index:>5}: a {label} read as {other} with {outputs[other]:.3f}, and {outputs[label]:.3f} for {label}"
+        for index, label, other, outputs in list(zip(*mistakes, strict=True))[:REPORTED]
     ]
     return [f"The most confident of {number:,} mistakes, by how far the wrong output lies above the right one", *rows]
 

@@ -24,7 +24,7 @@ def report(explanation: Explanation) -> str:
 def _digit_and_cost(explanation: Explanation) -> list[str]:
     image, *_, a = explanation.activations
     label, terms = explanation.label, np.asarray(explanation.terms)
-    read, largest = a.argmax(), terms.max() or 1
+    predicted, largest = a.argmax(), terms.max() or 1
     rows = [
         f"{digit:>5}      {output:6.4f}       {digit == label:d}    {term:10.6f}  {'█' * round(20 * term / largest)}"
         for digit, (output, term) in enumerate(zip(a, terms, strict=True))
@@ -38,7 +38,7 @@ def _digit_and_cost(explanation: Explanation) -> list[str]:
                 *rows,
                 f"{'─' * 10:>38}",
                 f"their sum, the cost C      {explanation.back.cost:11.6f}",
-                f"It reads {read}" + (": right." if read == label else f": wrong, it is {label}."),
+                f"It reads {predicted}" + (": right." if predicted == label else f": wrong, it is {label}."),
             ],
         ),
     ]
