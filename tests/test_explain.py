@@ -5,15 +5,13 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
-from test_explanation import ledger
+from test_explanation import LINEAR, ledger
 
 from jaxmnist.cli import explain as command
 from jaxmnist.cli import main
 from jaxmnist.config import Config
 from jaxmnist.network import init
 from jaxmnist.runs.checkpoint import save_network
-
-SMALL = Config(sizes=(784, 10), cost="cross_entropy")
 
 
 @pytest.fixture
@@ -29,7 +27,7 @@ def explain(tmp_path, monkeypatch, capsys):
     return run
 
 
-def save_run(folder, config=SMALL, **about):
+def save_run(folder, config=LINEAR, **about):
     """The part of a run's folder that explain reads."""
     folder.mkdir()
     save_network(folder / "weights.safetensors", init(jax.random.key(0), config.sizes), config, about)
