@@ -18,7 +18,7 @@ from jaxmnist.runs.checkpoint import save_network
 from jaxmnist.runs.results import to_json, write_json
 from jaxmnist.sources import Splits
 from jaxmnist.studies.grid import Grid, combine, resolved
-from jaxmnist.studies.ranking import not_told_apart, order, rank
+from jaxmnist.studies.grid_report import not_told_apart, order, rank
 from jaxmnist.training import start, train_epoch
 
 

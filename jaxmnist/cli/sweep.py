@@ -21,7 +21,7 @@ from jaxmnist.runs.results import to_json, write_json
 from jaxmnist.sources import Splits
 from jaxmnist.studies.grid import PURPOSE, Grid, Result, combine, resolved
 from jaxmnist.studies.grid import run as run_grid
-from jaxmnist.studies.ranking import order, rank, report, to_csv
+from jaxmnist.studies.grid_report import order, rank, report, to_csv
 
 FOLDS = 6
 """Parts of the training set; one is held out, 10,000 of MNIST's 60,000 examples."""

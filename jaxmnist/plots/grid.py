@@ -8,7 +8,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from jaxmnist.plots.style import BLUE, GREEN, ORANGE
 from jaxmnist.studies.grid import Result
-from jaxmnist.studies.ranking import order
+from jaxmnist.studies.grid_report import order
 
 COLOURS = {"momentum": BLUE, "nesterov": ORANGE, "sgd": GREEN}
 LARGEST_RANGE = 15
@@ -74,6 +74,10 @@ def _by_momentum(result: Result, dataset: str) -> Figure:
     momenta = list(dict.fromkeys(config.momentum for config in configs))
     optimizers = list(dict.fromkeys(config.optimizer for config in configs))
     best = {(configs[index].optimizer, configs[index].momentum): index for index in reversed(order(result))}
+    ticks = []
+    for momentum in momenta:
+        rates = dict.fromkeys(f"{configs[best[optimizer, momentum]].learning_rate:g}" for optimizer in optimizers)
+        ticks.append(f"μ = {momentum:g}\nη = {' / '.join(rates)}")
     folds, seeds = result.cost.shape[1:]
     figure = Figure(figsize=(10, 4.8), layout="constrained")
     figure.suptitle(f"{dataset}: {folds} folds × {seeds} seeds, each μ at its best η ({' / '.join(optimizers)})")
@@ -86,15 +90,10 @@ def _by_momentum(result: Result, dataset: str) -> Figure:
             rows = [best[optimizer, momentum] for momentum in momenta]
             offset = 0.4 * (number - (len(optimizers) - 1) / 2)
             _draw_networks(axes, measured[rows].reshape(len(rows), -1), offset, optimizer)
-        ticks = [
-            f"μ = {momentum:g}\nη = "
-            + " / ".join(
-                dict.fromkeys(f"{configs[best[optimizer, momentum]].learning_rate:g}" for optimizer in optimizers)
-            )
-            for momentum in momenta
-        ]
         axes.set_xticks(range(len(momenta)), ticks)
         axes.set(yscale="log", ylabel=label, xlim=(-0.5, len(momenta) - 0.5))
+        if not np.isfinite(axes.dataLim.minposy):  # nothing that a logarithmic axis can show
+            axes.set_ylim(0.1, 1)
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter(NullFormatter())

@@ -103,6 +103,12 @@ def combine(
     return tuple(configs)
 
 
+def rates(config: Config) -> tuple[float, float]:
+    """Return a setting's momentum and learning rate."""
+    momentum, learning_rate = np.array([config.momentum, config.learning_rate], float).tolist()
+    return momentum, learning_rate
+
+
 def resolved(grid: Grid, train_set: Dataset) -> Grid:
     """Check a grid against its data, and resolve its recipes.
 
@@ -157,9 +163,7 @@ def run(
         learnt = take(train_set, jnp.delete(indices, fold, axis=0).ravel())
         for program in dict.fromkeys(programs):
             rows = [row for row, other in enumerate(programs) if other == program]
-            settings = np.array(
-                [(grid.configs[row].momentum, grid.configs[row].learning_rate) for row in rows]
-            ).tolist()
+            settings = [rates(grid.configs[row]) for row in rows]
             members, config = make_members(settings, range(grid.seeds)), grid.configs[rows[0]]
             trained = train_population(members, shuffle_key, learnt, held_out, config, group_size, on_progress)
             last = (trained.held_out.cost[:, -1], trained.held_out.accuracy[:, -1], trained.running_cost[:, -1])

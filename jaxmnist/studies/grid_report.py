@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from jaxmnist.studies.grid import Result
+from jaxmnist.studies.grid import Result, rates
 
 STANDARD_ERRORS = 2
 """Settings that differ by no more than this many standard errors are not told apart."""
@@ -16,8 +16,8 @@ class Row(NamedTuple):
     """How a setting did: means over its networks; an error is the standard error of a mean.
 
     `behind` is how much worse than the best it is in what ranks, cost or accuracy, compared fold by fold and seed by
-    seed. The standard deviation, `lowest` and `highest` are of the accuracy; `diverged` counts
-    networks, and `diverged_at_step` is the first step of one.
+    seed. The standard deviation, `lowest` and `highest` are of the accuracy. `diverged` counts networks, and
+    `diverged_at_step` is the earliest step at which one diverged.
     """
 
     optimizer: str
@@ -47,21 +47,29 @@ def order(result: Result) -> list[int]:
 
 def rank(result: Result) -> list[Row]:
     """Describe the settings, the best first."""
-    best_first = order(result)
     cost, accuracy, diverged_at = (
-        values.reshape(len(values), -1)[best_first] for values in (result.cost, result.accuracy, result.diverged_at)
+        values.reshape(len(values), -1) for values in (result.cost, result.accuracy, result.diverged_at)
     )
-    cost[~np.isfinite(cost)] = np.nan
+    cost = np.where(np.isfinite(cost), cost, np.nan)
     loss = cost if result.grid.metric == "cost" else 1 - accuracy
-    rows = []
-    for rank, index in enumerate(best_first):
-        config, steps = result.grid.configs[index], diverged_at[rank][diverged_at[rank] > 0]
-        momentum, rate = np.array([config.momentum, config.learning_rate]).tolist()
+    indices, rows = order(result), []
+    for index in indices:
+        config, bad_steps = result.grid.configs[index], diverged_at[index][diverged_at[index] > 0]
+        momentum, learning_rate = rates(config)
+        mean_accuracy, accuracy_error = _mean(accuracy[index])
+        behind, behind_error = _mean(loss[index] - loss[indices[0]])
         row = Row(
-            *(config.optimizer, int(config.batch_size), momentum, rate, round(rate / (1 - momentum), 6)),
-            *(*_mean(cost[rank]), *_mean(accuracy[rank]), _mean(accuracy[rank])[1] * accuracy.shape[1] ** 0.5),
-            *(float(accuracy[rank].min()), float(accuracy[rank].max()), *_mean(loss[rank] - loss[0])),
-            *(steps.size, int(steps.min()) if steps.size else None),
+            *(config.optimizer, int(config.batch_size), momentum, learning_rate),
+            round(learning_rate / (1 - momentum), 6),
+            *_mean(cost[index]),
+            *(mean_accuracy, accuracy_error),
+            standard_deviation=accuracy_error * accuracy.shape[1] ** 0.5,
+            lowest=float(accuracy[index].min()),
+            highest=float(accuracy[index].max()),
+            behind=behind,
+            behind_error=behind_error,
+            diverged=bad_steps.size,
+            diverged_at_step=int(bad_steps.min()) if bad_steps.size else None,
         )
         rows.append(row)
     return rows
