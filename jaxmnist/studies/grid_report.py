@@ -103,7 +103,7 @@ def report(result: Result, guessing_accuracy: float) -> str:
     lines = [
         f"{grid.configs[0].epochs} epochs each on {result.fold_size * (grid.folds - 1):,} training examples, measured "
         f"on {result.fold_size:,} others; {networks} networks a setting, one for each fold and seed",
-        *_table(rows, equal, networks, grid.metric),
+        *_table_lines(rows, equal, networks, grid.metric),
     ]
     if networks > 1:
         lines.append("± is the standard deviation over networks; in the last column, the standard error of the mean.")
@@ -127,7 +127,7 @@ def report(result: Result, guessing_accuracy: float) -> str:
     return "\n".join(lines)
 
 
-def _table(rows: Sequence[Row], equal: Sequence[Row], networks: int, metric: str) -> list[str]:
+def _table_lines(rows: Sequence[Row], equal: Sequence[Row], networks: int, metric: str) -> list[str]:
     """Lay out the settings, one a line."""
     scale, digits, behind = (1, 4, "cost above best") if metric == "cost" else (100, 2, "% below best")
     lines = [
