@@ -108,7 +108,8 @@ def _draw_networks(axes: Axes, values: Float[np.ndarray, "momenta networks"], of
     values = np.where(np.isfinite(values), values, np.nan)
     middle = np.arange(len(values)) + offset - 0.06
     dots = middle[:, None] + np.linspace(0.07, 0.17, values.shape[1])
-    axes.plot(dots.ravel(), values.ravel(), ".", color=OPTIMIZER_COLOURS[optimizer], alpha=0.35)
+    colour = OPTIMIZER_COLOURS[optimizer]
+    axes.plot(dots.ravel(), values.ravel(), ".", color=colour, alpha=0.35)
     error = values.std(axis=1, ddof=1) / values.shape[1] ** 0.5
     label = f"{optimizer}: mean ± standard error beside its networks"
-    axes.errorbar(middle, values.mean(axis=1), error, color=OPTIMIZER_COLOURS[optimizer], fmt="o", capsize=5, label=label)
+    axes.errorbar(middle, values.mean(axis=1), error, color=colour, fmt="o", capsize=5, label=label)
