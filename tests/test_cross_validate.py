@@ -11,7 +11,7 @@ from jaxmnist.metrics import evaluate
 from jaxmnist.runs.checkpoint import load_network
 from jaxmnist.training import start, train_epoch
 
-SMALL = "--dataset digits --epochs 2 --batch-size 16 --folds 3"
+SMALL = "--dataset digits --epochs 2 --batch-size 16 --folds 3 --sizes 784 10"
 """With six networks for each optimizer, all tests need the same compiled programs."""
 
 

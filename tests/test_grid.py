@@ -13,14 +13,14 @@ from jaxmnist.studies.grid import Grid, combine, resolved, run
 from jaxmnist.training import start, train_epoch
 
 KEY = jax.random.key(7)
-ONE_EPOCH = Config(epochs=1)
+ONE_EPOCH = Config(sizes=(784, 10), epochs=1)
 SMALL = Grid((ONE_EPOCH,), seeds=1, folds=6, held_out=1)
 
 
 @pytest.fixture(scope="module")
 def result(digits):
     """Settings of two optimizers, one of which diverges, on two of three folds, from two seeds."""
-    tame = Config(epochs=1, batch_size=16, learning_rate=0.3)
+    tame = dataclasses.replace(ONE_EPOCH, batch_size=16, learning_rate=0.3)
     other = dataclasses.replace(tame, optimizer="momentum")
     wild = dataclasses.replace(tame, momentum=0.95, learning_rate=1e38)
     return run(KEY, Grid((tame, other, wild, tame), seeds=2, folds=3, held_out=2), digits.train)

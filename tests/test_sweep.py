@@ -7,7 +7,7 @@ import pytest
 from jaxmnist.cli import main, train
 from jaxmnist.config import Config
 
-GRID = "--epochs 2 --seeds 2 --learning-rate 0.3 1e38 --momentum 0.95 --batch-size 16 --activation relu"
+GRID = "--epochs 2 --seeds 2 --learning-rate 0.3 1e38 --momentum 0.95 --batch-size 16 --sizes 784 10"
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_a_sweep_leaves_a_table_a_map_and_a_summary(sweep, tmp_path):
     summary = json.loads((folder / "summary.json").read_text())
     assert (summary["networks"], summary["seeds"], summary["epochs"]) == (4, 2, 2)
     assert (summary["train_examples"], summary["held_out_examples"]) == (1_195, 239)
-    assert (summary["dataset"], summary["optimizer"], summary["activation"]) == ("digits", "nesterov", "relu")
+    assert (summary["dataset"], summary["optimizer"], summary["sizes"]) == ("digits", "nesterov", [784, 10])
     best, diverged = summary["settings"]
     assert (best["learning_rate"], best["diverged"]) == (0.3, 0)
     assert (diverged["learning_rate"], diverged["diverged"]) == (1e38, 2)
@@ -41,7 +41,7 @@ def test_a_sweep_leaves_a_table_a_map_and_a_summary(sweep, tmp_path):
 
     (command,) = [line.split(": ")[1] for line in out.splitlines() if "python train.py" in line]
     options = train.parse(shlex.split(command)[2:], "train.py")
-    expected = Config(epochs=2, learning_rate=0.3, momentum=0.95, batch_size=16, activation="relu")
+    expected = Config(epochs=2, learning_rate=0.3, momentum=0.95, batch_size=16, sizes=(784, 10))
     assert options.config.config() == expected
     assert options.data.dataset == "digits"
 
