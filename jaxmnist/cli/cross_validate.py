@@ -74,21 +74,21 @@ def run(options: Options) -> int:
             configs = tuple(dataclasses.replace(config, epochs=epochs) for config in configs)
         grid = resolved(Grid(configs, options.seeds, options.folds, options.folds), splits.train)
         with run_folder.created(options.run_dir, "cross-validation") as folder:
-            result, summary, words = train_grid(grid, splits, options.group_size, folder / "cross_validation.csv")
+            result, summary, text = train_grid(grid, splits, options.group_size, folder / "cross_validation.csv")
             rows = rank(result)
             if rows[0].diverged:
                 raise ValueError("every setting diverged: expected one that learns; for example learning_rate=0.01")
-            test = _train_chosen(grid.configs[order(result)[0]], splits, folder / "weights.safetensors")
+            test = _train_chosen(configs[order(result)[0]], splits, folder / "weights.safetensors")
             summary |= {"train_examples": examples, "batch_size": options.batch_size, "folds": options.folds}
             summary |= {"chosen": rows[0], "not_told_apart": not_told_apart(rows), "rows": rows}
             summary = to_json({**summary, "test_accuracy": test.accuracy, "test_cost": test.cost})
             write_json(folder / "summary.json", summary)
-            words += (
+            text += (
                 f"\nTrained once more on all {examples:,} training examples, from seed 0: test accuracy "
                 f"{test.accuracy:.2%}, test cost {test.cost:.4f}. The test set was used for nothing else.\n"
                 f"in {folder}: {run_folder.listed(folder)}"
             )
-            print(json.dumps(summary, ensure_ascii=False) if options.json else words)
+            print(json.dumps(summary, ensure_ascii=False) if options.json else text)
     return 0
 
 

@@ -72,12 +72,14 @@ def run(options: Options) -> int:
         splits = load_data(options.data)
         grid = resolved(Grid(configs, options.seeds, FOLDS, 1, "accuracy"), splits.train)
         with run_folder.created(options.run_dir, "sweep") as folder:
-            result, summary, words = train_grid(grid, splits, options.group_size, folder / "sweep.csv")
-            train_examples = result.fold_size * (FOLDS - 1)
-            summary |= {"train_examples": train_examples, "optimizer": options.optimizer, "settings": rank(result)}
+            result, summary, text = train_grid(grid, splits, options.group_size, folder / "sweep.csv")
+            rows, train_examples = rank(result), result.fold_size * (FOLDS - 1)
+            summary |= {"train_examples": train_examples, "optimizer": options.optimizer, "settings": rows}
             write_json(folder / "summary.json", to_json(summary))
-            best = configs[order(result)[0]]
-            print(f"{words}\nTo train it on the whole training set: {_train_command(best, options.data)}")
+            print(text)
+            if not rows[0].diverged:
+                command = _train_command(configs[order(result)[0]], options.data)
+                print(f"To train the best on the whole training set: {command}")
             print(f"in {folder}: {run_folder.listed(folder)}")
     return 0
 

@@ -91,7 +91,7 @@ def combine(
         if not values:
             raise ValueError(f"{name}=(none): expected at least one value; for example {name}={getattr(Config, name)}")
         if values != "fair" and len(set(values)) < len(values):
-            raise ValueError(f"{name}={' '.join(map(str, values))}: expected each value once; leave out the repeated")
+            raise ValueError(f"{name}={' '.join(map(str, values))}: expected each value once")
     configs = []
     for optimizer, batch_size, momentum in product(optimizers, batch_sizes, momenta):
         shared = dataclasses.replace(config, optimizer=optimizer, batch_size=batch_size, momentum=momentum)
@@ -103,8 +103,8 @@ def combine(
     return tuple(configs)
 
 
-def rates(config: Config) -> tuple[float, float]:
-    """Return a setting's momentum and learning rate."""
+def momentum_and_rate(config: Config) -> tuple[float, float]:
+    """Return μ and η of a setting as plain numbers."""
     momentum, learning_rate = np.array([config.momentum, config.learning_rate], float).tolist()
     return momentum, learning_rate
 
@@ -163,7 +163,7 @@ def run(
         learnt = take(train_set, jnp.delete(indices, fold, axis=0).ravel())
         for program in dict.fromkeys(programs):
             rows = [row for row, other in enumerate(programs) if other == program]
-            settings = [rates(grid.configs[row]) for row in rows]
+            settings = [momentum_and_rate(grid.configs[row]) for row in rows]
             members, config = make_members(settings, range(grid.seeds)), grid.configs[rows[0]]
             trained = train_population(members, shuffle_key, learnt, held_out, config, group_size, on_progress)
             last = (trained.held_out.cost[:, -1], trained.held_out.accuracy[:, -1], trained.running_cost[:, -1])

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from jaxmnist.studies.grid import Result, rates
+from jaxmnist.studies.grid import Result, momentum_and_rate
 
 STANDARD_ERRORS = 2
 """Settings that differ by no more than this many standard errors are not told apart."""
@@ -55,7 +55,7 @@ def rank(result: Result) -> list[Row]:
     indices, rows = order(result), []
     for index in indices:
         config, bad_steps = result.grid.configs[index], diverged_at[index][diverged_at[index] > 0]
-        momentum, learning_rate = rates(config)
+        momentum, learning_rate = momentum_and_rate(config)
         mean_accuracy, accuracy_error = _mean(accuracy[index])
         behind, behind_error = _mean(loss[index] - loss[indices[0]])
         row = Row(
@@ -129,7 +129,7 @@ def report(result: Result, guessing_accuracy: float) -> str:
 
 def _table_lines(rows: Sequence[Row], equal: Sequence[Row], networks: int, metric: str) -> list[str]:
     """Lay out the settings, one a line."""
-    scale, digits, behind = (1, 4, "cost above best") if metric == "cost" else (100, 2, "% below best")
+    scale, digits, behind = (1, 4, "cost above best") if metric == "cost" else (100, 2, "points below best")
     lines = [
         f"{'optimizer':<9}{'batch':>7}{'μ':>6}{'η':>9}{'η/(1−μ)':>9}{'cost':>9}{'accuracy (%)':>15}"
         f"{'lowest to highest':>19}  {behind}"
