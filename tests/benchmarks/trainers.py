@@ -76,7 +76,7 @@ def ours(work):
 
 
 def ours_together(networks, train_set, config):
-    """Networks from different starts as one program; they share their minibatches, as `train_population`'s may.
+    """Networks from different starts as one program; they share their minibatches, as `train_population`'s do.
 
     Returns:
         A function of their states that trains all for an epoch, and the states before the first.
