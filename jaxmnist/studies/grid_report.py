@@ -102,7 +102,7 @@ def report(result: Result, guessing_accuracy: float) -> str:
     guessing = int(((result.accuracy.round(6) <= guessing_accuracy) & (result.diverged_at == 0)).sum())
     lines = [
         f"{grid.configs[0].epochs} epochs each on {result.fold_size * (grid.folds - 1):,} training examples, measured "
-        f"on {result.fold_size:,} others; {networks} networks a setting, one for each fold and seed",
+        f"on {result.fold_size:,} others; each setting {grid.held_out} × {grid.seeds} networks (folds × seeds)",
         *_table_lines(rows, equal, networks, grid.metric),
     ]
     if networks > 1:
