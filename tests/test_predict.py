@@ -14,7 +14,7 @@ from handwriting import enlarged, lit, pasted
 from PIL import Image
 
 from jaxmnist import metrics
-from jaxmnist.cli.characters import bar
+from jaxmnist.studies.characters import bar
 from jaxmnist.cli.predict_text import Reading
 from jaxmnist.handwriting.normalise import Normalised, normalise
 from jaxmnist.network import forward

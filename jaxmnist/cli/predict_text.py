@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from jaxmnist.cli.characters import bar, beside, shaded
+from jaxmnist.studies.characters import bar, beside, shaded
 from jaxmnist.handwriting.normalise import Normalised
 
 UNSURE = 0.5
