@@ -21,89 +21,58 @@ MISTAKES, NOISES = 18, 12
 
 
 class Digits(NamedTuple):
-    """Each digit's number of images, precision and recall; entry d is digit d.
+    """How well each digit is read; entry d is digit d. Shares are NaN if there are no such images."""
 
-    Precision: of the images read as the digit, the share that are right. Recall: of the digit's images, the share read
-    right, with its 95 % confidence interval. Both are NaN if there are no such images.
-    """
-
-    examples: Int[np.ndarray, "10"]
-    precision: Float[np.ndarray, "10"]
-    recall: Float[np.ndarray, "10"]
-    recall_interval_95: Float[np.ndarray, "10 2"]
+    examples: Int[np.ndarray, "10"]  # images of the digit
+    precision: Float[np.ndarray, "10"]  # of the images read as the digit, the share that are right
+    recall: Float[np.ndarray, "10"]  # of the images of the digit, the share read right
+    recall_interval_95: Float[np.ndarray, "10 2"]  # its 95 % confidence interval
 
 
 class Mistakes(NamedTuple):
-    """The mistakes of which the network was surest, the surest first, by their indices in the test set."""
+    """The mistakes of which the network was surest, the surest first."""
 
-    indices: Int[np.ndarray, "mistakes"]
-    label: UInt8[np.ndarray, "mistakes"]
-    read: Int[np.ndarray, "mistakes"]
+    indices: Int[np.ndarray, "mistakes"]  # in the test set
+    label: UInt8[np.ndarray, "mistakes"]  # the right digit
+    read: Int[np.ndarray, "mistakes"]  # the digit that the network read instead
     outputs: Float[np.ndarray, "mistakes 10"]
 
 
 class Calibration(NamedTuple):
-    """How often a network is right at which confidence, its largest output, in bins of equal width from 0 to 1.
+    """How often a network is right at which confidence, its largest output, in bins of equal width from 0 to 1."""
 
-    Attributes:
-        examples: images in each bin.
-        confidence: their mean confidence; NaN in an empty bin.
-        right: share of them that is read right; NaN in an empty bin.
-        right_interval_95: 95 % confidence interval of this share.
-        expected_error: mean of |right − confidence| over all images.
-        outputs_sum: 5 %, 50 % and 95 % quantile of the sum of an image's outputs.
-    """
-
-    examples: Int[np.ndarray, "bins"]
-    confidence: Float[np.ndarray, "bins"]
-    right: Float[np.ndarray, "bins"]
-    right_interval_95: Float[np.ndarray, "bins 2"]
-    expected_error: float
-    outputs_sum: Float[np.ndarray, "3"]
+    examples: Int[np.ndarray, "bins"]  # images in each bin
+    confidence: Float[np.ndarray, "bins"]  # their mean confidence; NaN in an empty bin
+    right: Float[np.ndarray, "bins"]  # share of them that is read right; NaN in an empty bin
+    right_interval_95: Float[np.ndarray, "bins 2"]  # its 95 % confidence interval
+    expected_error: float  # mean of |right − confidence| over all images
+    outputs_sum: Float[np.ndarray, "3"]  # 5 %, 50 % and 95 % quantile of the sum of an image's outputs
 
 
 class Noise(NamedTuple):
-    """What a network makes of images that are no digits.
+    """What a network makes of images that are no digits."""
 
-    Attributes:
-        images: their number.
-        sure: how many of them have a confidence of at least `SURE_FROM`.
-        median_confidence: half of them have at least this confidence.
-        read_as: how many of them are read as each digit.
-        surest: indices of those with the highest confidence, the highest first.
-        surest_outputs: the outputs on these.
-    """
-
-    images: int
-    sure: int
+    images: int  # their number
+    sure: int  # how many of them have a confidence of at least `SURE_FROM`
     median_confidence: float
-    read_as: Int[np.ndarray, "10"]
-    surest: Int[np.ndarray, "surest"]
-    surest_outputs: Float[np.ndarray, "surest 10"]
+    read_as: Int[np.ndarray, "10"]  # how many of them are read as each digit
+    surest: Int[np.ndarray, "surest"]  # indices of those with the highest confidence, the highest first
+    surest_outputs: Float[np.ndarray, "surest 10"]  # the outputs on these
 
 
 class Evaluation(NamedTuple):
-    """How good a network is on a test set, and what it makes of each kind of noise.
+    """How good a network is on a test set, and what it makes of each kind of noise."""
 
-    Attributes:
-        examples: images in the test set.
-        right: how many of them are read right.
-        accuracy: right / examples.
-        accuracy_interval_95: 95 % confidence interval of the accuracy.
-        mean_cost: mean cost per example.
-        confusion: number of images of each digit (row) that are read as each digit (column).
-    """
-
-    examples: int
-    right: int
+    examples: int  # images in the test set
+    right: int  # how many of them are read right
     accuracy: float
-    accuracy_interval_95: Float[np.ndarray, "2"]
-    mean_cost: float
+    accuracy_interval_95: Float[np.ndarray, "2"]  # its 95 % confidence interval
+    mean_cost: float  # per example
     digits: Digits
-    confusion: Int[np.ndarray, "10 10"]
+    confusion: Int[np.ndarray, "10 10"]  # images of each digit (row) that are read as each digit (column)
     mistakes: Mistakes
     calibration: Calibration
-    noise: dict[str, Noise]
+    noise: dict[str, Noise]  # by kind
 
 
 def run(params: Params, config: Config, test_set: Dataset, noise: Mapping[str, Images]) -> Evaluation:
