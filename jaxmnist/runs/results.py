@@ -6,6 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxmnist.runs.folder import write_json as write_json
+
 
 def to_json(result: Any) -> Any:
     """Turn a result into values that JSON can hold: NaN and infinity become None, floats have seven digits."""
