@@ -25,13 +25,7 @@ def refuse_used(run_dir: Path | None) -> None:
     if (run_dir / LOCK).exists():
         with held(run_dir):
             pass
-    files = listed(run_dir)
-    if files:
-        goes_on = "; a training goes on with resume" if (run_dir / "config.json").exists() else ""
-        raise ValueError(
-            f"run_dir={run_dir}: holds {files} already, expected a new or an empty folder, as a run never overwrites "
-            f"another; choose another folder, or leave it out{goes_on}"
-        )
+    _refuse_files(run_dir)
 
 
 def create(run_dir: Path | None, label: str) -> Path:
@@ -42,24 +36,23 @@ def create(run_dir: Path | None, label: str) -> Path:
         label: distinguishes the run from others at a glance.
 
     Raises:
-        ValueError: if there is already something in it.
+        ValueError: if there is already something in it, or a process writes there.
         OSError: if it can't be made.
     """
-    name = f"{time.strftime('%Y-%m-%dT%H-%M-%S')}-{label}"
-    folder, number = run_dir or Path("runs", name), 1
-    while True:
-        try:
-            folder.mkdir(mode=0o755, parents=True, exist_ok=run_dir is not None)
-        except FileExistsError as problem:
-            if run_dir is not None:
-                raise _not_writable(folder, problem) from problem
+    refuse_used(run_dir)
+    name, number = f"{time.strftime('%Y-%m-%dT%H-%M-%S')}-{label}", 1
+    try:
+        if run_dir is not None:
+            run_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
+            return run_dir
+        while True:  # until the name is new
+            folder = Path("runs", name if number == 1 else f"{name}-{number}")
+            with suppress(FileExistsError):
+                folder.mkdir(mode=0o755, parents=True)
+                return folder
             number += 1
-            folder = Path("runs", f"{name}-{number}")
-        except OSError as problem:
-            raise _not_writable(folder, problem) from problem
-        else:
-            refuse_used(run_dir)
-            return folder
+    except OSError as problem:
+        raise _not_writable(run_dir or Path("runs"), problem) from problem
 
 
 @contextmanager
@@ -69,10 +62,11 @@ def created(run_dir: Path | None, label: str) -> Iterator[Path]:
     folder = create(run_dir, label)
     try:
         with held(folder):
+            _refuse_files(folder)  # again, as another run may have been quicker
             yield folder
     finally:
         if not existed:
-            with suppress(OSError):  # not empty, or another process took it over
+            with suppress(OSError):  # it isn't empty
                 folder.rmdir()
 
 
@@ -106,6 +100,16 @@ def held(folder: Path) -> Iterator[None]:
 def listed(folder: Path) -> str:
     """List the files of a run's folder, in words."""
     return ", ".join(sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")))
+
+
+def _refuse_files(folder: Path) -> None:
+    files = listed(folder)
+    if files:
+        remedy = "resume it, or choose" if (folder / "config.json").exists() else "choose"
+        raise ValueError(
+            f"run_dir={folder}: holds {files} already, expected a new or an empty folder, as a run never overwrites "
+            f"another; {remedy} another folder"
+        )
 
 
 def _not_writable(folder: Path, problem: OSError) -> OSError:

@@ -61,11 +61,12 @@ def train(
     with timed("compile", seconds):
         compiled_epoch = train_epoch.lower(state, train_set, run.config).compile()
         compiled_measure = jax.jit(measure).lower(state, train_set, test_set, run.config).compile()
+    write_json(run.folder / "config.json", run.metadata)
+    saved_at = time.monotonic()
     if not history:
         with timed("evaluate", seconds):
             history.append(jax.device_get(compiled_measure(state, train_set, test_set, run.config)))
-    write_json(run.folder / "config.json", run.metadata)
-    saved_at = _save(run, Progress(state, history, seconds))
+        _save(run, Progress(state, history, seconds))
     while len(history) <= epochs and not stop_requested():
         before = state
         with timed("train", seconds):
@@ -77,7 +78,8 @@ def train(
         if problem:
             return Progress(state, history, seconds), problem
         if time.monotonic() - saved_at >= SAVE_INTERVAL:
-            saved_at = _save(run, Progress(state, history, seconds))
+            _save(run, Progress(state, history, seconds))
+            saved_at = time.monotonic()
         on_epoch(len(history) - 1, history[-1])
     _save(run, Progress(state, history, seconds))
     return Progress(state, history, seconds), None
@@ -137,15 +139,14 @@ def timed(purpose: str, seconds: dict[str, float]) -> Iterator[None]:
     seconds[purpose] = seconds.get(purpose, 0.0) + time.perf_counter() - begin
 
 
-def _save(run: Run, progress: Progress) -> float:
-    """Write the checkpoint and the metrics so far; return the time."""
+def _save(run: Run, progress: Progress) -> None:
+    """Write the checkpoint and the metrics so far."""
     with timed("save", progress.seconds):
         about = {**run.metadata, "epoch": len(progress.history) - 1, "seconds": progress.seconds}
         history = jax.tree.map(lambda *entries: np.stack(entries), *progress.history)
         tree = {"state": progress.state, "history": history}
         checkpoint.save(run.folder / CHECKPOINT, tree, about, keep_previous=True)
         write_metrics(run.folder / "metrics.csv", progress.history)
-    return time.monotonic()
 
 
 def _read(path: Path, run: Run) -> Progress:
