@@ -43,14 +43,14 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
     words = list(sys.argv[1:] if arguments is None else arguments)
     _prepare_streams()
     program = f"{command}.py"
-    if command is None:
-        if not words or words[0] in ("-h", "--help"):
-            print(_overview())
-            return 0
-        command, *words = words
-        program = f"jaxmnist {command}"
     known: set[str] = set()
     try:
+        if command is None:
+            if not words or words[0] in ("-h", "--help"):
+                print(_overview())
+                return 0
+            command, *words = words
+            program = f"jaxmnist {command}"
         if command not in COMMANDS:
             raise ValueError(f"{command}: expected a command, one of {', '.join(COMMANDS)}; see jaxmnist --help")
         module = importlib.import_module(f"jaxmnist.cli.{command.replace('-', '_')}")

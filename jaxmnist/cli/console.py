@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import TextIO
 
 from tqdm import tqdm
 
@@ -26,20 +25,20 @@ Advance = Callable[..., None]
 
 
 @contextmanager
-def progress(total: int, unit: str, lines: int = 10, file: TextIO | None = None, done: int = 0) -> Iterator[Advance]:
+def progress(total: int, unit: str, lines: int = 10, on_stdout: bool = False, done: int = 0) -> Iterator[Advance]:
     """Show how far long work is: a bar on a terminal, the first and evenly spaced lines in a pipe or file.
 
     Args:
         total: units of work in all.
         unit: their name, in the plural.
         lines: about how many lines to print where there is no terminal.
-        file: where to; standard error by default.
+        on_stdout: whether to show it on standard output instead of standard error.
         done: units done already.
 
     Yields:
         The function to call as the work advances.
     """
-    file, first = file or sys.stderr, done
+    file, first = sys.stdout if on_stdout else sys.stderr, done
     begin = time.perf_counter()
     with tqdm(total=total, initial=done, unit=f" {unit}", unit_scale=total > 10_000, dynamic_ncols=True, file=file,
               disable=not file.isatty()) as bar:  # fmt: skip
