@@ -119,9 +119,9 @@ def damage(path):
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(make_run):
     expected = finished(make_run("whole"))
     run = make_run("damaged")
-    train(run, first_progress(run), stop_requested=stop_after(4))
+    train(run, first_progress(run), stop_requested=stop_after(2))
     latest = run.folder / CHECKPOINT
-    for _ in range(2):  # the stop itself saves epoch 4 a second time
+    for _ in range(2):  # each stop saves its last epoch twice
         train(run, restore(run)[0], stop_requested=stop_after(1))
     damage(latest)
     progress, warning = restore(run)

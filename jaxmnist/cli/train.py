@@ -195,7 +195,7 @@ def _train(run: results.Run, progress: results.Progress) -> int:
     if progress.history:
         print(f"going on after epoch {done} of {epochs}", flush=True)
     with console.stopping() as stop_requested:
-        with console.progress(epochs, "epochs", lines=30, file=sys.stdout, done=done) as advance:
+        with console.progress(epochs, "epochs", lines=30, on_stdout=True, done=done) as advance:
 
             def show(_epoch: int, entry: History) -> None:
                 train_cost, test_cost = entry.train.cost, entry.test.cost

@@ -168,7 +168,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
-        raise ValueError(f"{path}: {problem}; expected a file that a run wrote") from problem
+        raise ValueError(
+            f"{path}: {getattr(problem, 'strerror', None) or problem}; expected a file that a run wrote"
+        ) from problem
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected a JSON object, found {type(content).__name__}")
     return content
