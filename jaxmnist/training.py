@@ -17,7 +17,7 @@ from jaxmnist.cost import mean_cost
 from jaxmnist.dataset import Dataset, jitter, minibatch_order, one_hot, scale, take
 from jaxmnist.metrics import Metrics, evaluate
 from jaxmnist.network import Params, init
-from jaxmnist.optimizers import LearningRate, Optimizer, apply_updates, cosine, momentum, nesterov, sgd
+from jaxmnist.optimizers import AnyOptimizer, LearningRate, Optimizer, apply_updates, cosine, momentum, nesterov, sgd
 
 GATHERED = 3_000
 """Examples gathered from the data at a time: they stay in a processor's cache until their steps come. On two cores an
@@ -60,12 +60,7 @@ class History(NamedTuple):
 
 
 def make_optimizer(config: Config, steps: int) -> Optimizer:
-    """Make the optimizer that a recipe names.
-
-    Args:
-        config: the recipe.
-        steps: of the whole run, over which a cosine schedule falls to 0.
-    """
+    """Make the optimizer that a recipe names; a cosine schedule falls to 0 over the `steps` of the whole run."""
     rate = config.learning_rate
     return OPTIMIZERS[config.optimizer](cosine(rate, steps) if config.schedule == "cosine" else rate, config.momentum)
 
@@ -76,7 +71,7 @@ def count_steps(config: Config, examples: int) -> int:
 
 
 @partial(jax.jit, static_argnames="optimizer")
-def start(key: Key[Array, ""], config: Config, optimizer: Optimizer | None = None) -> TrainState:
+def start(key: Key[Array, ""], config: Config, optimizer: AnyOptimizer | None = None) -> TrainState:
     """Make the state before training: a random network, an optimizer at rest, a key for the shuffles.
 
     Args:
@@ -92,7 +87,7 @@ def start(key: Key[Array, ""], config: Config, optimizer: Optimizer | None = Non
 
 
 def train_step(
-    state: TrainState, batch: Dataset, config: Config, optimizer: Optimizer
+    state: TrainState, batch: Dataset, config: Config, optimizer: AnyOptimizer
 ) -> tuple[TrainState, Float[Array, ""]]:
     """One step of gradient descent on one minibatch.
 
@@ -114,25 +109,15 @@ def train_step(
 
 
 def train_steps(
-    state: TrainState, batches: Dataset, config: Config, optimizer: Optimizer
+    state: TrainState, batches: Dataset, config: Config, optimizer: AnyOptimizer
 ) -> tuple[TrainState, Float[Array, "steps"]]:
-    """Make one `train_step` on each minibatch in turn, as one `lax.scan`.
-
-    Args:
-        state: before the first step.
-        batches: the minibatches, with a leading axis of steps.
-        config: the recipe; its activation and cost count.
-        optimizer: ours or optax's.
-
-    Returns:
-        The state after the last step, and each minibatch's mean cost before its step.
-    """
+    """Make one `train_step` on each minibatch in turn, as one `lax.scan`; `batches` has a leading axis of steps."""
     return jax.lax.scan(lambda state, batch: train_step(state, batch, config, optimizer), state, batches)
 
 
 @partial(jax.jit, static_argnames="optimizer")
 def train_epoch(
-    state: TrainState, train_set: Dataset, config: Config, optimizer: Optimizer | None = None
+    state: TrainState, train_set: Dataset, config: Config, optimizer: AnyOptimizer | None = None
 ) -> tuple[TrainState, Float[Array, "steps"]]:
     """Make one pass over the training set, newly shuffled: one compiled program.
 
@@ -170,16 +155,7 @@ def train_epoch(
 
 
 def plan_epoch(key: Key[Array, ""], train_set: Dataset, config: Config) -> tuple[Dataset, UInt32[Array, "steps batch"]]:
-    """Prepare an epoch: jitter the training set if the recipe says so, and shuffle it into minibatches.
-
-    Args:
-        key: decides the jitter and the order.
-        train_set: n examples.
-        config: the recipe, resolved.
-
-    Returns:
-        The examples of this epoch, and the indices of each minibatch.
-    """
+    """Prepare an epoch by a resolved recipe: its examples, jittered if it says so, and each minibatch's indices."""
     if config.augmentation == "jitter":
         key, jitter_key = jax.random.split(key)
         train_set = jitter(jitter_key, train_set)
@@ -199,7 +175,7 @@ def train(
     train_set: Dataset,
     test_set: Dataset,
     config: Config,
-    optimizer: Optimizer | None = None,
+    optimizer: AnyOptimizer | None = None,
 ) -> tuple[TrainState, History]:
     """A whole training run as one pure function of a key, the data and a recipe.
 
