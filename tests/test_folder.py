@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from jaxmnist.runs.files import TEMPORARY
 from jaxmnist.runs.folder import created, held, listed, refuse_used
 
 
@@ -40,10 +41,11 @@ def test_a_used_folder_is_refused_and_stays_as_it_is(tmp_path):
 
 
 def test_hidden_files_do_not_make_a_folder_used(tmp_path):
-    (tmp_path / ".result.1234.part").write_text("left by a killed process")
+    partial = tmp_path / f".0123abcd{TEMPORARY}"
+    partial.write_text("left by a killed process")
     with created(tmp_path, "") as folder:
         assert listed(folder) == ""
-        assert not list(folder.glob("*.part"))
+        assert not partial.exists()
 
 
 def test_a_held_folder_is_refused_by_the_number_of_the_process(tmp_path):
@@ -60,6 +62,7 @@ def test_a_held_folder_is_refused_by_the_number_of_the_process(tmp_path):
 def test_a_killed_process_holds_no_folder(tmp_path):
     hold = f"""
 import os, pathlib, signal
+from jaxmnist.runs.files import TEMPORARY
 from jaxmnist.runs.folder import held
 with held(pathlib.Path({str(tmp_path)!r})):
     os.kill(os.getpid(), signal.SIGKILL)
