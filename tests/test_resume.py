@@ -22,8 +22,6 @@ TRAIN = Path(__file__).parent.parent / "train.py"
 SMALL = ("--sizes", "784", "4", "10", "--batch-size", "10", "--learning-rate", "0.1", "--seed", "5")
 """A training whose epochs take a few milliseconds."""
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory):
@@ -79,6 +77,7 @@ def result(folder):
     )
 
 
+@pytest.mark.slow
 def test_a_run_stopped_by_signals_equals_one_never_stopped_bit_for_bit(run, begin, tmp_path):
     recipe = (*SMALL, "--epochs", "2000")
     assert run(*recipe, "--run-dir", tmp_path / "whole")[0] == 0
@@ -101,6 +100,7 @@ def test_a_run_stopped_by_signals_equals_one_never_stopped_bit_for_bit(run, begi
     assert not list(parts.glob(".*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_ends_a_long_epoch_at_once(begin, tmp_path, number):
     long_epoch = ("--sizes", 784, 3000, 3000, 10, "--batch-size", 1, "--epochs", 3)
@@ -117,6 +117,7 @@ def test_a_second_signal_ends_a_long_epoch_at_once(begin, tmp_path, number):
     assert time.monotonic() - asked < 1
 
 
+@pytest.mark.slow
 def test_a_second_writer_is_refused_by_the_number_of_the_first(begin, tmp_path):
     folder = tmp_path / "r"
     with begin(*SMALL, "--epochs", "100000", "--run-dir", folder) as first:
@@ -132,6 +133,7 @@ def test_a_second_writer_is_refused_by_the_number_of_the_first(begin, tmp_path):
         third.kill()
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_an_error_and_the_checkpoint_before_it_loads(run, begin, tmp_path):
     """The limit on a file's size is the kernel's own; the file that exceeds it is a checkpoint."""
     folder = tmp_path / "r"
@@ -150,6 +152,7 @@ def test_a_full_disk_is_an_error_and_the_checkpoint_before_it_loads(run, begin, 
     assert "going on after epoch 3 of 9" in out
 
 
+@pytest.mark.slow
 def test_nobody_else_may_write_to_a_run(run, tmp_path):
     folder = tmp_path / "r"
     assert run(*SMALL, "--epochs", "1", "--run-dir", folder)[0] == 0
@@ -157,7 +160,9 @@ def test_nobody_else_may_write_to_a_run(run, tmp_path):
         assert path.stat().st_mode & 0o022 == 0, path
 
 
-@pytest.mark.parametrize("wanted", [4, pytest.param(50, marks=pytest.mark.measured)])
+@pytest.mark.parametrize(
+    "wanted", [pytest.param(4, marks=pytest.mark.slow), pytest.param(50, marks=pytest.mark.measured)]
+)
 def test_kills_at_random_moments_lose_nothing(run, begin, tmp_path, wanted):
     """Start, compiling, epochs, saving and drawing are all hit."""
     recipe = (*SMALL, "--epochs", "1000", "--run-dir")
