@@ -3,9 +3,7 @@
 import csv
 import dataclasses
 import io
-import math
 import time
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -19,19 +17,29 @@ from jaxmnist.plots.style import png
 from jaxmnist.population import make_members, start_many, with_rates
 from jaxmnist.runs import folder as run_folder
 from jaxmnist.runs.files import write_atomically
-from jaxmnist.runs.results import to_json
+from jaxmnist.runs.results import to_json, write_json
 from jaxmnist.sources import Splits
 from jaxmnist.studies import landscape, race
 from jaxmnist.studies.claims import Finding, quartiles, verdict
-from jaxmnist.studies.methods import METHODS, Method, minibatch_chunks, recipe, train_chunk
-from jaxmnist.studies.race_report import at_edge, needed, report, tested_claims
+from jaxmnist.studies.methods import (
+    METHODS,
+    Method,
+    RaceData,
+    Settings,
+    divide,
+    minibatch_chunks,
+    recipe,
+    train_chunk,
+    validate,
+)
+from jaxmnist.studies.race_report import at_edge, report, tested_claims
 
 TIMED_STEPS = 300
 """Minibatch steps that are timed at a time; one step with a full batch is long enough."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Options(race.Settings):
+class Options(Settings):
     """Race gradient descent, SGD, momentum and Nesterov's method, and test what is claimed of them.
 
     All start from the same random networks, and the last three take the same minibatches. Each runs at its own best
@@ -53,12 +61,12 @@ def run(options: Options) -> int:
     """
     begin = time.perf_counter()
     run_folder.refuse_used(options.run_dir)
-    race.validate(options)
+    validate(options)
     device = select_device(options.data)
     with jax.default_device(device):
         splits = load_data(options.data)
         key = jax.random.key(0)
-        data = race.divide(key, splits.train, options)
+        data = divide(key, splits.train, options)
         with run_folder.created(options.run_dir, "compare") as folder:
             print(f"{device.device_kind} ({device.platform}) · {splits.name} from {splits.origin}")
             print(_conditions(options, data, splits), flush=True)
@@ -66,7 +74,7 @@ def run(options: Options) -> int:
             with progress(race.count_gradients(data, options), "gradient evaluations") as advance:
                 result = race.run(key, data, options, seconds, advance)
             content = {"dataset": splits.name, "origin": splits.origin, **_summary(result)}
-            run_folder.write_json(folder / "comparison.json", to_json(content))
+            write_json(folder / "comparison.json", to_json(content))
             write_atomically(folder / "comparison.csv", _rows(result).encode())
             print(f"\n{report(result)}\n\ndrawing", flush=True)
             terrains = landscape.run(key, data, result)
@@ -76,7 +84,7 @@ def run(options: Options) -> int:
         return 0
 
 
-def _conditions(options: Options, data: race.RaceData, splits: Splits) -> str:
+def _conditions(options: Options, data: RaceData, splits: Splits) -> str:
     racing, probe, validation = (part.labels.shape[0] for part in data)
     return (
         f"{options.seeds} random starts race on {racing:,} of the {splits.train.labels.shape[0]:,} training examples, "
@@ -87,11 +95,11 @@ def _conditions(options: Options, data: race.RaceData, splits: Splits) -> str:
     )
 
 
-def _seconds_per_step(key: jax.Array, method: Method, data: race.RaceData, options: Options) -> float:
-    """How long one network takes for a step, alone and without evaluations: the best of 20 runs of the compiled steps."""
+def _seconds_per_step(key: jax.Array, method: Method, data: RaceData, options: Options) -> float:
+    """How long one network takes for a step, alone and without evaluations: the best of 20 runs of compiled steps."""
     steps = 1 if method == "gd" else TIMED_STEPS
-    training = race.make_training(key, method, data, options)._replace(steps=steps, chunk=steps)
-    (batches,) = minibatch_chunks(training)
+    options = dataclasses.replace(options, steps=steps, full_batch_steps=steps)
+    (batches,) = minibatch_chunks(key, method, data.train, options, steps)
     members = make_members([(options.momentum, 1.0)], [0])
     states = start_many(members.keys, recipe(method))
     config = with_rates(recipe(method), members.learning_rates, members.momenta)
@@ -137,7 +145,7 @@ def _summary(result: race.Result) -> dict[str, Any]:
     }
 
 
-def _outcome(outcome: race.Outcome, settings: race.Settings) -> dict[str, Any]:
+def _outcome(outcome: race.Outcome, settings: Settings) -> dict[str, Any]:
     arrived = np.isfinite(outcome.reached).sum(axis=0)
     return {
         "learning_rate": outcome.learning_rate,
@@ -149,14 +157,14 @@ def _outcome(outcome: race.Outcome, settings: race.Settings) -> dict[str, Any]:
             {
                 "cost": threshold,
                 "seeds": arrived[index],
-                **{unit: _quartiles(quartiles(values[:, index])) for unit, values in needed(outcome).items()},
+                **{unit: _quartiles(quartiles(values[:, index])) for unit, values in outcome.needed().items()},
             }
             for index, threshold in enumerate(settings.thresholds)
         ],
     }
 
 
-def _findings(findings: list[Finding], settings: race.Settings) -> list[dict[str, Any]]:
+def _findings(findings: list[Finding], settings: Settings) -> list[dict[str, Any]]:
     pairs = zip(settings.thresholds, findings, strict=bool(findings))
     return [
         {"cost": threshold, **finding._asdict(), "ratio": _quartiles(finding.ratio)} for threshold, finding in pairs
@@ -174,7 +182,7 @@ def _rows(result: race.Result) -> str:
     table.writerow(["race", "method", "learning_rate", "seed", "cost", "steps", "examples", "seconds"])
     for name, outcomes in (("own best rate", result.best), ("same rate", result.same)):
         for method, outcome in outcomes.items():
-            values = np.stack(list(needed(outcome).values()), axis=-1)
+            values = np.stack(list(outcome.needed().values()), axis=-1)
             for seed, index in np.ndindex(*outcome.reached.shape):
                 numbers = (f"{value:.7g}" for value in values[seed, index])
                 cost = result.settings.thresholds[index]

@@ -19,7 +19,7 @@ COLOURS: dict[Method, str] = {"gd": BLUE, "sgd": ORANGE, "momentum": GREEN, "nes
 DOT_EVERY = 20
 """Points of a path from one dot to the next."""
 
-DASHED = {"linestyle": (0, (4, 2))}
+DASHED = (0, (4, 2))
 
 
 def figures(result: Result, terrains: Mapping[str, Terrain], dataset: str) -> dict[str, Figure]:
@@ -33,7 +33,7 @@ def figures(result: Result, terrains: Mapping[str, Terrain], dataset: str) -> di
     settings, racing, measured = result.settings, result.examples["racing"], result.examples["measured"]
     where = (
         "Each plane: through the mean of the paths, along their first two principal components. Contours: mean cost\n"
-        f"on {measured:,} training examples in that plane; the paths also leave it, so their cost is not quite this one."
+        f"on {measured:,} training examples in that plane; the paths leave it, so their cost is not quite this one."
     )
     pairs = {}
     for name in ("gd_sgd", "sgd_momentum"):
@@ -46,7 +46,7 @@ def figures(result: Result, terrains: Mapping[str, Terrain], dataset: str) -> di
             result.best,
             settings.thresholds,
             f"{dataset}: {settings.seeds} random starts, each method at its own best learning rate η",
-            f"Line: median; band: quartiles. Cost measured on {measured:,} of the {racing:,} training examples that "
+            f"Line: median, to a dot at its last step; band: quartiles. Cost measured on {measured:,} of the {racing:,} training examples that "
             f"race. Minibatches of {settings.batch_size}, μ = {settings.momentum:g}.",
         ),
         **pairs,
@@ -76,7 +76,7 @@ def draw_curves(outcomes: Mapping[Method, Outcome], thresholds: Sequence[float],
         for axes, each in ((by_examples, outcome.examples_per_step), (by_steps, 1)):
             x = each * outcome.steps[1:]
             axes.fill_between(x, low, high, color=COLOURS[method], alpha=0.25, linewidth=0)
-            axes.plot(x, middle, color=COLOURS[method], label=label)
+            axes.plot(x, middle, "o-", color=COLOURS[method], markevery=[-1], label=label)
     for axes in (by_examples, by_steps):
         axes.set_yscale("log")
         axes.set_ylim(0.7 * min(thresholds), 1.2 * max(1.0, *thresholds))
@@ -168,8 +168,8 @@ def _draw_contours(axes: Axes, terrain: Terrain) -> None:
 
 
 def _draw_path(axes: Axes, path: Path, label: str, width: float, dot_every: int) -> None:
-    style = {"marker": "o", "markersize": 2 + 1.5 * width, "markevery": dot_every}
-    axes.plot(*path.points.T, color=COLOURS[path.method], linewidth=width, label=label, **style)
+    colour, size = COLOURS[path.method], 2 + 1.5 * width
+    axes.plot(*path.points.T, "o-", color=colour, linewidth=width, markersize=size, markevery=dot_every, label=label)
 
 
 def _draw_steps(axes: Axes, points: Float[np.ndarray, "steps 2"], ahead: Float[np.ndarray, "steps 2"]) -> None:
@@ -179,7 +179,7 @@ def _draw_steps(axes: Axes, points: Float[np.ndarray, "steps 2"], ahead: Float[n
         _draw_arrow(axes, points[step], ahead[step], "0.15", dashed=True)
         _draw_arrow(axes, ahead[step], points[step + 1], BLUE, dashed=False)
     axes.plot(*ahead[list(steps)].T, "D", color="white", markeredgecolor="0.15", label="looked ahead: θ' + μ v")
-    axes.plot([], [], color="0.15", **DASHED, label="what momentum carries on: μ v")
+    axes.plot([], [], color="0.15", linestyle=DASHED, label="what momentum carries on: μ v")
     axes.plot([], [], color=BLUE, label="the gradient there: −η ∇C(θ' + μ v)")
 
 
@@ -187,4 +187,4 @@ def _draw_arrow(
     axes: Axes, begin: Float[np.ndarray, "2"], end: Float[np.ndarray, "2"], colour: str, *, dashed: bool
 ) -> None:
     style = {"arrowstyle": "-|>", "color": colour, "shrinkA": 0, "shrinkB": 0, "linewidth": 1.3}
-    axes.annotate("", tuple(end), tuple(begin), arrowprops={**style, **(DASHED if dashed else {})})
+    axes.annotate("", tuple(end), tuple(begin), arrowprops={**style, "linestyle": DASHED if dashed else "solid"})

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxmnist.runs.folder import write_json as write_json
+
 
 def to_json(value: Any) -> Any:
     """Values that JSON can hold."""

@@ -1,5 +1,6 @@
 """The cost as a landscape over a plane: how to look at paths through 13,002 dimensions."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,8 +13,8 @@ from jaxmnist.dataset import Dataset
 from jaxmnist.metrics import evaluate
 from jaxmnist.network import Params
 from jaxmnist.population import make_members
-from jaxmnist.studies.methods import Method, Training, textbook, trajectory
-from jaxmnist.studies.race import Outcome, RaceData, Result, make_training
+from jaxmnist.studies.methods import Method, RaceData, Settings, textbook, trajectory
+from jaxmnist.studies.race import Outcome, Result
 from jaxmnist.training import TrainState
 
 CHUNK = 50
@@ -94,15 +95,15 @@ def run(key: Key[Array, ""], data: RaceData, result: Result) -> dict[str, Terrai
     """
     settings, probe = result.settings, data.probe
 
-    def path(method: Method, outcome: Outcome, steps: int, end_cost: float) -> tuple[Path, list[TrainState]]:
-        training = make_training(key, method, data, settings)._replace(steps=steps, chunk=max(1, steps // POINTS))
-        return follow(training, outcome.learning_rate, settings.momentum, probe, end_cost)
+    def path(method: Method, outcome: Outcome, settings: Settings, end_cost: float) -> tuple[Path, list[TrainState]]:
+        every = max(1, settings.steps_of(method) // POINTS)
+        return follow(key, method, outcome.learning_rate, data, settings, every, end_cost)
 
-    full, states = path("gd", result.best["gd"], settings.full_batch_steps, END_COST)
-    single, _ = path("sgd", result.best["sgd"], settings.steps, END_COST)
-    heavy, _ = path("momentum", result.best["momentum"], settings.steps, END_COST)
+    full, states = path("gd", result.best["gd"], settings, END_COST)
+    single, _ = path("sgd", result.best["sgd"], settings, END_COST)
+    heavy, _ = path("momentum", result.best["momentum"], settings, END_COST)
     like = jax.tree.map(lambda leaf: leaf[0], states[0].params)
-    first = min(LOOK_AHEAD, settings.steps)
+    first = dataclasses.replace(settings, steps=min(LOOK_AHEAD, settings.steps))
     momentum, _ = path("momentum", result.same["momentum"], first, 0.0)
     ahead, states = path("nesterov", result.same["nesterov"], first, 0.0)
     nesterov = textbook_path(ahead, states, settings.momentum)
@@ -116,25 +117,37 @@ def run(key: Key[Array, ""], data: RaceData, result: Result) -> dict[str, Terrai
 
 
 def follow(
-    training: Training, learning_rate: float, momentum: float, probe: Dataset, end_cost: float = 0.0
+    key: Key[Array, ""],
+    method: Method,
+    learning_rate: float,
+    data: RaceData,
+    settings: Settings,
+    every: int = 1,
+    end_cost: float = 0.0,
 ) -> tuple[Path, list[TrainState]]:
     """Follow one network from random start 0 until its cost is down, or all steps are made.
 
     Args:
-        training: how it learns; a point of the path is at the end of each chunk.
+        key: decides the minibatches.
+        method: how the network learns.
         learning_rate: η.
-        momentum: μ.
-        probe: the examples on which the cost is measured.
+        data: what it learns from, and the probe on which its cost is measured.
+        settings: how many steps, and on which minibatches.
+        every: steps from one point of the path to the next.
         end_cost: the cost that ends the path.
+
+    Returns:
+        The path, and the states at its points.
     """
+    members = make_members([(settings.momentum, learning_rate)], [0])
     states, costs = [], []
-    for state, cost in trajectory(training, make_members([(momentum, learning_rate)], [0]), probe):
+    for state, cost in trajectory(key, method, members, data, settings, every):
         states.append(state)
         costs.append(float(cost[0]))
         if costs[-1] <= end_cost:
             break
     points = np.stack([flatten(state.params) for state in states])
-    return Path(training.method, learning_rate, training.chunk, np.array(costs), points), states
+    return Path(method, learning_rate, every, np.array(costs), points), states
 
 
 def textbook_path(path: Path, states: Sequence[TrainState], momentum: float) -> Path:
@@ -151,8 +164,8 @@ def flatten(params: Params) -> Float[np.ndarray, "parameters"]:
 def principal_plane(paths: Sequence[Float[np.ndarray, "_ parameters"]]) -> Plane:
     """The plane through the mean of all points of all paths in which they spread the most.
 
-    Its directions are the first two principal components, so projecting the paths onto it loses the least. They point from
-    the first path's first point towards the last path's last one.
+    Its directions are the first two principal components, so projecting the paths onto it loses the least. They point
+    from the first path's first point towards the last path's last one.
 
     Args:
         paths: at least three points together.
@@ -211,7 +224,8 @@ def _costs(
     dtype = like[0].weights.dtype
 
     def cost_at(point: Float[Array, "2"]) -> Float[Array, ""]:
-        return evaluate(unflatten((origin + point @ directions).astype(dtype)), probe).cost
+        cost: Array = evaluate(unflatten((origin + point @ directions).astype(dtype)), probe).cost
+        return cost
 
     costs: Array = jax.lax.map(cost_at, coordinates, batch_size=CHUNK)
     return costs

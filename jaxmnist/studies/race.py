@@ -4,71 +4,25 @@ Each method runs at its own best learning rate of a grid, chosen on examples out
 needs until the mean training cost has come down to a threshold.
 """
 
-import dataclasses
 import math
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from jaxmnist.config import LARGEST_LEARNING_RATE, Config
-from jaxmnist.config import validate as validate_config
-from jaxmnist.dataset import Dataset, permutation, take
-from jaxmnist.population import make_members
-from jaxmnist.studies.methods import METHODS, Method, Training, evaluation_costs, first_at_or_below
-
-DIVISION = 0xD171DE
-"""Purpose of the key that divides the training set; large, as `methods.SHUFFLES` is."""
-
-PROBE = 1_000
-"""Training examples, always the same, on which the training cost is measured."""
-
-VALIDATION = 1_000
-"""Examples kept out of the race to choose learning rates on; of a small training set a fifth."""
+from jaxmnist.population import Members, make_members
+from jaxmnist.studies.methods import METHODS, Method, RaceData, Settings, trajectory
 
 TUNING_SEEDS = 4
 """Random starts, none of them in the race, from which each rate of the grid is tried."""
 
-EVALUATIONS = 150
-"""How often the cost is measured in a race, about."""
+UNITS = {"steps": ",.0f", "examples": ",.0f", "seconds": ".2g"}
+"""What is counted until a cost is reached, and its format."""
 
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What a race is like."""
-
-    learning_rates: tuple[float, ...] = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8)
-    """The grid of learning rates η from which each method gets its best."""
-    momentum: float = 0.9
-    """Momentum coefficient μ in [0, 1) of momentum and Nesterov's method: how much of the last step is kept."""
-    batch_size: int = 32
-    """Examples in a minibatch. (Gradient descent takes all that race.)"""
-    examples: int = 3_000
-    """Most training examples that race."""
-    steps: int = 1_500
-    """Steps of the methods that take minibatches. A cost not reached by then counts as not reached."""
-    full_batch_steps: int = 400
-    """Steps of gradient descent, each of them a pass over all examples."""
-    seeds: int = 16
-    """Random starts 0, 1, 2, … that race; results are medians and quartiles over them."""
-    thresholds: tuple[float, ...] = (0.6, 0.4, 0.3, 0.2, 0.15)
-    """Mean training costs to reach. A random start has about 2.5; a network that always says the same has 0.9."""
-
-
-class RaceData(NamedTuple):
-    """A training set, divided for a race; the test set has no part in it.
-
-    Attributes:
-        train: what all methods learn from.
-        probe: the first examples of `train`, on which the training cost is measured.
-        validation: other examples, to choose learning rates on.
-    """
-
-    train: Dataset
-    probe: Dataset
-    validation: Dataset
+OnProgress = Callable[[int], object]
+"""Called with the number of gradient evaluations since the last call."""
 
 
 class Outcome(NamedTuple):
@@ -90,6 +44,11 @@ class Outcome(NamedTuple):
     costs: Float[np.ndarray, "seeds evaluations"]
     reached: Float[np.ndarray, "seeds thresholds"]
 
+    def needed(self) -> dict[str, Float[np.ndarray, "seeds thresholds"]]:
+        """What every seed needed to reach every threshold, in each of `UNITS`; infinite if it never did."""
+        each = (1, self.examples_per_step, self.seconds_per_step)
+        return {unit: self.reached * amount for unit, amount in zip(UNITS, each, strict=True)}
+
 
 class Result(NamedTuple):
     """What a race gave.
@@ -109,96 +68,38 @@ class Result(NamedTuple):
     same: dict[Method, Outcome]
 
 
-def validate(settings: Settings) -> None:
-    """Reject settings with which no race can be run.
-
-    Raises:
-        ValueError: naming the setting, what was expected and an example.
-    """
-    for name in ("learning_rates", "thresholds"):
-        values = getattr(settings, name)
-        for value in values or ["none"]:
-            if not values or not 0 < value <= LARGEST_LEARNING_RATE:
-                raise ValueError(
-                    f"{name}={value}: expected one or more numbers above 0, at most {LARGEST_LEARNING_RATE:g}; for "
-                    f"example {name}={' '.join(f'{number:g}' for number in getattr(Settings, name))}"
-                )
-    validate_config(Config(momentum=settings.momentum))
-    for name, least in (("seeds", 2), ("batch_size", 1), ("examples", 1), ("steps", 1), ("full_batch_steps", 1)):
-        if getattr(settings, name) < least:
-            raise ValueError(
-                f"{name}={getattr(settings, name)}: expected a whole number from {least}; for example "
-                f"{name}={getattr(Settings, name)}"
-            )
-
-
-def divide(key: Key[Array, ""], train_set: Dataset, settings: Settings) -> RaceData:
-    """Divide a training set for a race.
-
-    Args:
-        key: the race's; decides which examples race.
-        train_set: n examples.
-        settings: how many examples race; all that validation leaves if these are fewer.
-
-    Raises:
-        ValueError: if a minibatch is larger than what races.
-    """
-    total = train_set.labels.shape[0]
-    order = permutation(jax.random.fold_in(key, DIVISION), total)
-    held_out = min(VALIDATION, total // 5)
-    train = take(train_set, order[held_out : held_out + settings.examples])
-    racing = train.labels.shape[0]
-    if settings.batch_size > racing:
-        raise ValueError(
-            f"batch_size={settings.batch_size}: expected at most the {racing:,} examples that race; for example "
-            f"batch_size={min(Settings.batch_size, racing)}"
-        )
-    return RaceData(train, jax.tree.map(lambda leaf: leaf[:PROBE], train), take(train_set, order[:held_out]))
-
-
-def make_training(key: Key[Array, ""], method: Method, data: RaceData, settings: Settings) -> Training:
-    """What all networks of a method share in a race. Arguments as `run`."""
-    steps = settings.full_batch_steps if method == "gd" else settings.steps
-    return Training(method, key, data.train, settings.batch_size, steps, max(1, steps // EVALUATIONS))
-
-
 def run(
     key: Key[Array, ""],
     data: RaceData,
     settings: Settings,
     seconds_per_step: Mapping[Method, float] | None = None,
-    on_progress: Callable[[int], object] = lambda gradients: None,
+    on_progress: OnProgress = lambda gradients: None,
 ) -> Result:
-    """Choose every method's learning rate, then race all.
-
-    The networks start as `training.start(jax.random.key(seed), …)` makes them.
+    """Choose every method's learning rate, then race all from the starts that `training.start` makes of the seeds.
 
     Args:
         key: decides the minibatches, for all seeds and methods alike.
-        data: from `divide`.
+        data: from `methods.divide`.
         settings: what the race is like.
         seconds_per_step: how long one network takes for a step of each method, for the result.
-        on_progress: called with the number of gradient evaluations since the last call, of `count_gradients` at most.
+        on_progress: called as the race goes on, up to `count_gradients` or a little less.
     """
-    grid = sorted(set(settings.learning_rates))
-    trainings = {method: make_training(key, method, data, settings) for method in METHODS}
 
     def race(method: Method, rate: float) -> Outcome:
-        training = trainings[method]
         members = make_members([(settings.momentum, rate)], range(settings.seeds))
-        costs = evaluation_costs(training, members, data.probe, settings.seeds, on_progress)
-        steps = training.chunk * np.arange(costs.shape[1])
-        seconds = (seconds_per_step or {}).get(method, math.nan)
+        costs = evaluation_costs(key, method, members, data, settings, on_progress)
+        steps = settings.chunk_of(method) * np.arange(costs.shape[1])
         reached = first_at_or_below(costs, steps, settings.thresholds)
-        return Outcome(rate, steps, training.examples_per_step, seconds, costs, reached)
+        seconds = (seconds_per_step or {}).get(method, math.nan)
+        return Outcome(rate, steps, _examples_per_step(method, data, settings), seconds, costs, reached)
 
     scores: dict[Method, dict[float, float]] = {}
     best: dict[Method, Outcome] = {}
-    for method, training in trainings.items():
-        scores[method] = tune(training, data.validation, settings, on_progress)
-        best[method] = race(method, min(grid, key=scores[method].__getitem__))
+    for method in METHODS:
+        scores[method] = tune(key, method, data, settings, on_progress)
+        best[method] = race(method, min(scores[method], key=scores[method].__getitem__))
     rate = best["momentum"].learning_rate
-    same = {
+    same: dict[Method, Outcome] = {
         method: outcome if outcome.learning_rate == rate else race(method, rate)
         for method, outcome in best.items()
         if method != "gd"
@@ -208,18 +109,13 @@ def run(
 
 
 def tune(
-    training: Training,
-    validation: Dataset,
+    key: Key[Array, ""],
+    method: Method,
+    data: RaceData,
     settings: Settings,
-    on_progress: Callable[[int], object] = lambda gradients: None,
+    on_progress: OnProgress = lambda gradients: None,
 ) -> dict[float, float]:
-    """Try every learning rate of the grid from starts that don't race.
-
-    Args:
-        training: the method.
-        validation: examples that don't race.
-        settings: what the race is like.
-        on_progress: as in `run`.
+    """Try every learning rate of the grid from starts that don't race. Arguments as `run`.
 
     Returns:
         For each rate the mean of the validation cost over all evaluations, as the median of the starts; infinite for
@@ -228,18 +124,50 @@ def tune(
     grid = sorted(set(settings.learning_rates))
     seeds = range(settings.seeds, settings.seeds + TUNING_SEEDS)
     members = make_members([(settings.momentum, rate) for rate in grid], seeds)
-    # Groups as large as the race's, so that its compiled program serves here too.
-    costs = evaluation_costs(training, members, validation, settings.seeds, on_progress)
+    costs = evaluation_costs(key, method, members, data._replace(probe=data.validation), settings, on_progress)
     scores = np.median(costs.mean(axis=1).reshape(len(grid), TUNING_SEEDS), axis=1)
     return dict(zip(grid, np.nan_to_num(scores, nan=np.inf).tolist(), strict=True))
 
 
+def evaluation_costs(
+    key: Key[Array, ""],
+    method: Method,
+    members: Members,
+    data: RaceData,
+    settings: Settings,
+    on_progress: OnProgress = lambda gradients: None,
+) -> Float[np.ndarray, "members evaluations"]:
+    """The costs along the `trajectory` of every member, in groups as large as the race's: one compiled program."""
+    count, groups = len(members.momenta), []
+    gradients = settings.seeds * settings.chunk_of(method) * _examples_per_step(method, data, settings)
+    for first in range(0, count, settings.seeds):
+        rows = np.arange(first, first + settings.seeds) % count  # the last group is filled up with repetitions
+        group: Members = jax.tree.map(lambda column, rows=rows: column[rows], members)
+        costs: list[Any] = []
+        for _states, cost in trajectory(key, method, group, data, settings):
+            costs.append(np.asarray(cost))
+            on_progress(gradients if len(costs) > 1 else 0)
+        groups.append(np.stack(costs, axis=1))
+    return np.concatenate(groups)[:count]
+
+
+def first_at_or_below(
+    costs: Float[np.ndarray, "members evaluations"], steps: Int[np.ndarray, "evaluations"], thresholds: Sequence[float]
+) -> Float[np.ndarray, "members thresholds"]:
+    """The steps at the first evaluation at or below each threshold; infinite if there is none."""
+    below = costs[:, :, None] <= np.asarray(thresholds)  # NaN is below nothing
+    return np.where(below.any(axis=1), steps[below.argmax(axis=1)], np.inf)
+
+
 def count_gradients(data: RaceData, settings: Settings) -> int:
-    """Gradient evaluations of a race, if no method's best rate is momentum's."""
-    groups = math.ceil(len(set(settings.learning_rates)) * TUNING_SEEDS / settings.seeds)
-    total = 0
-    for method in METHODS:
-        training = make_training(jax.random.key(0), method, data, settings)
-        races = groups + (2 if method in ("sgd", "nesterov") else 1)
-        total += races * (training.steps - training.steps % training.chunk) * training.examples_per_step
-    return settings.seeds * total
+    """Gradient evaluations of a race, if SGD and Nesterov's method race at two rates each."""
+    tuning = math.ceil(len(set(settings.learning_rates)) * TUNING_SEEDS / settings.seeds)
+    races: dict[Method, int] = {"gd": 1, "sgd": 2, "momentum": 1, "nesterov": 2}
+    return settings.seeds * sum(
+        (tuning + times) * settings.steps_of(method) * _examples_per_step(method, data, settings)
+        for method, times in races.items()
+    )
+
+
+def _examples_per_step(method: Method, data: RaceData, settings: Settings) -> int:
+    return data.train.labels.shape[0] if method == "gd" else settings.batch_size

@@ -6,23 +6,14 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxmnist.studies.claims import CLAIMS, MIN_SEEDS, Claim, Finding, quartiles, sign_test, verdict
-from jaxmnist.studies.methods import METHODS, Method
-from jaxmnist.studies.race import Outcome, Result, Settings
-
-UNITS = {"steps": ",.0f", "examples": ",.0f", "seconds": ".2g"}
-"""What is counted until a cost is reached, and its format."""
+from jaxmnist.studies.methods import METHODS, Method, Settings
+from jaxmnist.studies.race import UNITS, Outcome, Result
 
 
 def report(result: Result) -> str:
     """The tables, the claims tested at every threshold, and a line with the verdict on each."""
     parts = _scores(result), _needs(result), _tests(result), _conclusions(result)
     return "\n\n".join("\n".join(part) for part in parts)
-
-
-def needed(outcome: Outcome) -> dict[str, Float[np.ndarray, "seeds thresholds"]]:
-    """What every seed needed to reach every threshold, in each of `UNITS`; infinite if it never did."""
-    steps = outcome.reached
-    return {"steps": steps, "examples": steps * outcome.examples_per_step, "seconds": steps * outcome.seconds_per_step}
 
 
 def at_edge(result: Result, method: Method) -> bool:
@@ -39,7 +30,7 @@ def tested_claims(result: Result) -> list[tuple[Claim, list[Finding], list[Findi
     """
 
     def test(claim: Claim, outcomes: Mapping[Method, Outcome]) -> list[Finding]:
-        faster, slower = (needed(outcomes[method])[claim.counts].T for method in (claim.faster, claim.slower))
+        faster, slower = (outcomes[method].needed()[claim.counts].T for method in (claim.faster, claim.slower))
         return [sign_test(*pair, claim.factor) for pair in zip(faster, slower, strict=True)]
 
     tested = []
@@ -68,7 +59,7 @@ def _needs(result: Result) -> Iterator[str]:
     for index, threshold in enumerate(result.settings.thresholds):
         yield f"{f'cost ≤ {threshold:g}':<18}{'η':>6}  {'steps':<22}{'examples seen':<33}{'seconds':<23}seeds"
         for method, outcome in result.best.items():
-            values = needed(outcome)
+            values = outcome.needed()
             steps, examples, seconds = (_spread(values[unit][:, index], form) for unit, form in UNITS.items())
             arrived = np.isfinite(outcome.reached[:, index]).sum()
             yield (
