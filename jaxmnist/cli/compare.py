@@ -32,7 +32,7 @@ from jaxmnist.studies.methods import (
     train_chunk,
     validate,
 )
-from jaxmnist.studies.race_report import at_edge, report, tested_claims
+from jaxmnist.studies.race_report import at_edge, report, assess
 
 TIMED_STEPS = 300
 """Minibatch steps that are timed at a time; one step with a full batch is long enough."""
@@ -140,7 +140,7 @@ def _summary(result: race.Result) -> dict[str, Any]:
                 "verdict_at_the_same_rate": verdict(same) if same else None,
                 "findings_at_the_same_rate": _findings(same, settings),
             }
-            for claim, best, same in tested_claims(result)
+            for claim, best, same in assess(result)
         ],
     }
 

@@ -46,8 +46,8 @@ def figures(result: Result, terrains: Mapping[str, Terrain], dataset: str) -> di
             result.best,
             settings.thresholds,
             f"{dataset}: {settings.seeds} random starts, each method at its own best learning rate η",
-            f"Line: median, to a dot at its last step; band: quartiles. Cost measured on {measured:,} of the {racing:,} training examples that "
-            f"race. Minibatches of {settings.batch_size}, μ = {settings.momentum:g}.",
+            f"Line: median, its last step a dot; band: quartiles. Cost measured on {measured:,} of the {racing:,} "
+            f"training examples that race. Minibatches of {settings.batch_size}, μ = {settings.momentum:g}.",
         ),
         **pairs,
         "path_momentum_nesterov": draw_look_ahead(
@@ -68,7 +68,7 @@ def draw_curves(outcomes: Mapping[Method, Outcome], thresholds: Sequence[float],
         title: what was raced.
         caption: how it was measured.
     """
-    figure = _figure((10, 5), title, caption)
+    figure = _figure(10.0, 5.0, title, caption)
     by_examples, by_steps = figure.subplots(1, 2, sharey=True)
     for method, outcome in outcomes.items():
         low, middle, high = quartiles(outcome.costs[:, 1:])  # the start has no place on a logarithmic axis
@@ -101,7 +101,7 @@ def draw_paths(terrain: Terrain, title: str, caption: str, dot_every: int = DOT_
         caption: what plane it is, and what of the paths it does not show.
         dot_every: points of a path from one dot to the next.
     """
-    figure = _figure((8, 1.4 + 7.3 * _height_to_width(terrain)), title, caption)
+    figure = _figure(8.0, 1.4 + 7.3 * _height_to_width(terrain), title, caption)
     axes = figure.subplots()
     _draw_contours(axes, terrain)
     for path, width in zip(terrain.paths, (3.0, 1.3), strict=True):
@@ -125,7 +125,7 @@ def draw_look_ahead(terrain: Terrain, close_up: Terrain, title: str, caption: st
         caption: what planes they are.
     """
     ratio = _height_to_width(terrain)
-    figure = _figure((8, 6.5 + 7.2 * ratio), title, caption)
+    figure = _figure(8.0, 6.5 + 7.2 * ratio, title, caption)
     above, below = figure.subplots(2, 1, height_ratios=(7.2 * ratio, 4.4))
     _draw_contours(above, terrain)
     heavy, light = terrain.paths
@@ -145,8 +145,8 @@ def draw_look_ahead(terrain: Terrain, close_up: Terrain, title: str, caption: st
     return figure
 
 
-def _figure(size: tuple[float, float], title: str, caption: str) -> Figure:
-    figure = Figure(figsize=size, layout="constrained")
+def _figure(width: float, height: float, title: str, caption: str) -> Figure:
+    figure = Figure(figsize=(width, height), layout="constrained")
     figure.suptitle(title)
     figure.supxlabel(caption, fontsize=9, color="0.35")
     return figure

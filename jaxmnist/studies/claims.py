@@ -67,7 +67,7 @@ def quartiles(values: Float[np.ndarray, "seeds *rest"]) -> Float[np.ndarray, "3 
     return np.sort(values, axis=0)[indices]
 
 
-def sign_test(faster: Float[np.ndarray, "seeds"], slower: Float[np.ndarray, "seeds"], factor: float) -> Finding:
+def sign_test(faster: Float[np.ndarray, "seeds"], slower: Float[np.ndarray, "seeds"], factor: int) -> Finding:
     """Test whether one method needs more than `factor` times what another needs.
 
     Args:

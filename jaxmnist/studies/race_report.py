@@ -21,7 +21,7 @@ def at_edge(result: Result, method: Method) -> bool:
     return result.best[method].learning_rate in (min(result.scores[method]), max(result.scores[method]))
 
 
-def tested_claims(result: Result) -> list[tuple[Claim, list[Finding], list[Finding]]]:
+def assess(result: Result) -> list[tuple[Claim, list[Finding], list[Finding]]]:
     """Test all claims.
 
     Returns:
@@ -77,7 +77,7 @@ def _tests(result: Result) -> Iterator[str]:
     yield "the claims tested: ratios are medians (quartiles) over seeds paired by their start; p: sign test"
     if result.settings.seeds < MIN_SEEDS:
         yield f"note: fewer than {MIN_SEEDS} seeds decide nothing, even if all agree; the default is {Settings.seeds}"
-    for claim, best, same in tested_claims(result):
+    for claim, best, same in assess(result):
         meaning = f" (more than {claim.factor} times fewer {claim.counts})" if claim.factor > 1 else ""
         yield f"{claim.says}{meaning}: {verdict(best).upper()}"
         yield from _findings("each at its own best η", claim, best, result, result.best)
@@ -113,7 +113,7 @@ def _findings(
 
 
 def _conclusions(result: Result) -> Iterator[str]:
-    for claim, best, same in tested_claims(result):
+    for claim, best, same in assess(result):
         line = f"{verdict(best).upper()}: {claim.says}"
         finite = [pair for pair in zip(result.settings.thresholds, best, strict=True) if np.isfinite(pair[1].ratio[1])]
         if finite:
