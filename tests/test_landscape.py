@@ -9,15 +9,13 @@ from jaxmnist.studies.landscape import Path, flatten, follow, principal_plane, p
 from jaxmnist.studies.methods import Settings, divide
 
 
-def random_walk(seed, steps, dimensions=300):
+def walk(seed, steps, dimensions=300):
     """A path that drifts, so that some directions matter more than others."""
     generator = np.random.default_rng(seed)
     return np.cumsum(generator.normal(size=(steps, dimensions)) + generator.normal(size=dimensions), axis=0)
 
 
-@pytest.mark.parametrize(
-    "paths", [[random_walk(0, 20), random_walk(1, 35)], [random_walk(2, 400)], [random_walk(3, 2), random_walk(4, 1)]]
-)
+@pytest.mark.parametrize("paths", [[walk(0, 20), walk(1, 35)], [walk(2, 400)], [walk(3, 2), walk(4, 1)]])
 def test_the_plane_agrees_with_numpy_s_svd(paths):
     plane = principal_plane(paths)
     points = np.concatenate(paths)
@@ -34,7 +32,7 @@ def test_the_plane_agrees_with_numpy_s_svd(paths):
 
 
 def test_points_in_the_plane_keep_their_distances():
-    plane = principal_plane([random_walk(0, 20)])
+    plane = principal_plane([walk(0, 20)])
     inside = plane.origin + np.array([[1.0, 2.0], [-3.0, 0.5]]) @ plane.directions
     np.testing.assert_allclose(project(plane, inside), [[1, 2], [-3, 0.5]], atol=1e-12)  # float64
 

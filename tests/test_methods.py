@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import oracle
 import pytest
+from comparing import member, relative_distance
 
 from jaxmnist.cost import mean_cost
 from jaxmnist.dataset import Dataset, one_hot, scale
@@ -15,7 +16,6 @@ from jaxmnist.sources import load
 from jaxmnist.studies import methods
 from jaxmnist.studies.methods import (
     DIVISION,
-    METHODS,
     SHUFFLES,
     Settings,
     divide,
@@ -41,22 +41,10 @@ def last(iterator):
     return states, costs
 
 
-def member(states, index):
-    return jax.tree.map(lambda leaf: leaf[index], states)
-
-
-def distance(ours, theirs):
-    """The largest difference, relative to the largest entry of each leaf."""
-    return max(
-        float(np.max(np.abs(a - b)) / np.max(np.abs(b)))
-        for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True)
-    )
-
-
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["gd", "nesterov"])
 def test_each_member_makes_plain_train_steps(method, data):
     momenta_and_rates = [(0.5, 0.1), (0.9, 0.3), (0.9, 0.8)]
-    members = make_members(momenta_and_rates, [4, 5])
+    members = make_members(momenta_and_rates, [5])
     states, costs = last(trajectory(KEY, method, members, data, SETTINGS, 3))
     config = dataclasses.replace(recipe(method), learning_rate=0.3, momentum=0.9)
     state = start(jax.random.key(5), config)
@@ -65,16 +53,18 @@ def test_each_member_makes_plain_train_steps(method, data):
     for batches in minibatch_chunks(KEY, method, data.train, SETTINGS, 3):
         for index in range(3):
             state = step(state, jax.tree.map(lambda leaf, index=index: leaf[index], batches))
-    assert distance(first, state.params) > 0.1
+    assert relative_distance(first, state.params) > 0.1
     # vmap sums its products in another order: float32 rounding over 12 steps
-    assert distance(member(states.params, 3), state.params) <= 1e-5
-    assert costs[3] == pytest.approx(float(evaluate(state.params, data.probe).cost), rel=1e-5)
+    assert relative_distance(member(states.params, 1), state.params) <= 1e-5
+    assert costs[1] == pytest.approx(float(evaluate(state.params, data.probe).cost), rel=1e-5)
 
 
 def test_gradient_descent_agrees_with_numpy_and_optax(data):
     images, targets = np.asarray(scale(data.train.images)), np.asarray(one_hot(data.train.labels))
-    members = make_members([(0.9, 2.0)], [0, 1])
-    ours = member(last(trajectory(KEY, "gd", members, data, dataclasses.replace(SETTINGS, full_batch_steps=6), 2)), 0)
+    members = make_members([(0.9, 2.0)], [0, 1, 2])
+    settings = dataclasses.replace(SETTINGS, full_batch_steps=6)
+    states, _costs = last(trajectory(KEY, "gd", members, data, settings, 3))
+    ours = member(states.params, 1)
     params = start(jax.random.key(1), recipe("gd")).params
     by_hand = [(np.array(layer.weights, float), np.array(layer.biases, float)) for layer in params]
     optimizer, slope = optax.sgd(2.0), jax.jit(jax.grad(mean_cost))
@@ -88,8 +78,8 @@ def test_gradient_descent_agrees_with_numpy_and_optax(data):
         updates, state = optimizer.update(slope(params, images, targets), state)
         params = optax.apply_updates(params, updates)
     # six float32 steps, against float64 and against another order of the sums
-    assert distance(ours, by_hand) <= 1e-5
-    assert distance(ours, params) <= 1e-5
+    assert relative_distance(ours, by_hand) <= 1e-5
+    assert relative_distance(ours, params) <= 1e-5
 
 
 def test_networks_start_as_in_training(data):
@@ -102,8 +92,8 @@ def test_networks_start_as_in_training(data):
 
 def test_costs_are_measured_before_the_first_chunk_and_after_each(data):
     settings = dataclasses.replace(SETTINGS, steps=8)
-    members = make_members([(0.9, 0.5)], [0, 1])
-    seen = list(trajectory(KEY, "sgd", members, data, settings, 3))
+    members = make_members([(0.9, 0.5)], [0, 1, 2])
+    seen = list(trajectory(KEY, "nesterov", members, data, settings, 3))
     assert len(seen) == 3  # the last two steps don't fill a chunk
     for states, costs in seen:
         expected = evaluate(member(states.params, 0), data.probe).cost
@@ -111,21 +101,20 @@ def test_costs_are_measured_before_the_first_chunk_and_after_each(data):
 
 
 def test_a_diverging_member_leaves_the_others_alone(data):
-    healthy, ill = (
-        np.stack([cost for _, cost in trajectory(KEY, "momentum", members, data, SETTINGS)])
-        for members in (make_members([(0.9, rate)], [0, 1, 2]) for rate in (0.5, np.inf))
+    healthy = make_members([(0.9, 0.5)], [0, 1, 2])
+    ill = healthy._replace(learning_rates=healthy.learning_rates.at[1].set(jnp.inf))
+    expected, costs = (
+        np.stack([cost for _, cost in trajectory(KEY, "nesterov", members, data, SETTINGS, 3)])
+        for members in (healthy, ill)
     )
-    mixed = make_members([(0.9, 0.5)], [0, 1, 2])
-    mixed = mixed._replace(learning_rates=mixed.learning_rates.at[1].set(jnp.inf))
-    costs = np.stack([cost for _, cost in trajectory(KEY, "momentum", mixed, data, SETTINGS)])
-    np.testing.assert_array_equal(costs[:, [0, 2]], healthy[:, [0, 2]])
+    np.testing.assert_array_equal(costs[:, [0, 2]], expected[:, [0, 2]])
     assert np.isnan(costs[1:, 1]).all()
-    assert np.isnan(ill[1:]).all()
+    assert np.isfinite(expected).all()
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["sgd", "nesterov"])
 def test_one_compilation_serves_every_rate_and_momentum(method, data, monkeypatch):
-    traces = []
+    traces = []  # chunks of 4 steps, as in no other test: nothing is compiled yet
     monkeypatch.setattr(
         methods,
         "train_steps",
@@ -211,7 +200,7 @@ def test_textbook_nesterov_looks_ahead_to_our_parameters(data):
         rate, momentum = 0.4, 0.9
         members = make_members([(momentum, rate)], [2])
         batches = [*minibatch_chunks(KEY, "nesterov", data.train, SETTINGS, 1), None]
-        behind = None
+        behind, slope = None, jax.jit(jax.grad(mean_cost))
         for batch, (states, _costs) in zip(
             batches, trajectory(KEY, "nesterov", members, data, SETTINGS, 1), strict=True
         ):
@@ -221,10 +210,10 @@ def test_textbook_nesterov_looks_ahead_to_our_parameters(data):
             ours = textbook(state.params, state.optimizer_state.velocity, rate, momentum)
             ahead = jax.tree.map(lambda theta, v: theta + momentum * v, behind, velocity)
             # float64 over 12 steps
-            assert distance(ours, behind) <= 1e-12
-            assert distance(state.params, ahead) <= 1e-12
+            assert relative_distance(ours, behind) <= 1e-12
+            assert relative_distance(state.params, ahead) <= 1e-12
             if batch is not None:
-                slope = jax.grad(mean_cost)(ahead, scale(batch.images[0]), one_hot(batch.labels[0]))
-                velocity = jax.tree.map(lambda v, g: momentum * v - rate * g, velocity, slope)
+                gradient = slope(ahead, scale(batch.images[0]), one_hot(batch.labels[0]))
+                velocity = jax.tree.map(lambda v, g: momentum * v - rate * g, velocity, gradient)
                 behind = jax.tree.map(jnp.add, behind, velocity)
-        assert distance(behind, ahead) > 1e-3  # the last look ahead was a look somewhere else
+        assert relative_distance(behind, ahead) > 1e-3  # the last look ahead was a look somewhere else

@@ -9,17 +9,17 @@ from jaxmnist.population import make_members
 from jaxmnist.sources import load
 from jaxmnist.studies import race
 from jaxmnist.studies.methods import METHODS, Settings, divide, trajectory
-from jaxmnist.studies.race import TUNING_SEEDS, count_gradients, evaluation_costs, first_at_or_below, tune
+from jaxmnist.studies.race import TUNING_SEEDS, count_gradients, first_at_or_below, tune
 
 KEY = jax.random.key(0)
 SETTINGS = Settings(
     learning_rates=(3.2, 0.4, 0.4, 1e30),
     batch_size=10,
     examples=100,
-    steps=60,
-    full_batch_steps=12,
+    steps=30,
+    full_batch_steps=8,
     seeds=6,
-    thresholds=(0.9, 0.8, 1e-9),
+    thresholds=(1.2, 0.8, 1e-9),
 )
 
 
@@ -75,29 +75,20 @@ def test_what_is_needed_is_counted_in_steps_examples_and_seconds(raced):
 def test_progress_counts_gradient_evaluations(raced, data):
     result, counts = raced
     skipped = [m for m in ("sgd", "nesterov") if result.best[m] is result.same[m]]
-    assert sum(counts) == count_gradients(data, SETTINGS) - len(skipped) * 6 * 60 * 10
+    assert sum(counts) == count_gradients(data, SETTINGS) - len(skipped) * 6 * 30 * 10
 
 
-@pytest.mark.parametrize("seeds", [2, 5, 16])
-def test_tuning_averages_the_cost_over_the_course_from_every_start(seeds, data):
-    settings = dataclasses.replace(SETTINGS, seeds=seeds, steps=8, learning_rates=(0.2, 3.0, math.inf))
+def test_tuning_averages_the_cost_over_the_course_from_every_start(data):
+    settings = dataclasses.replace(SETTINGS, seeds=5, steps=8, learning_rates=(0.2, 3.0, math.inf))  # 12 by groups of 5
     scores = tune(KEY, "sgd", data, settings)
     assert list(scores) == [0.2, 3.0, math.inf]
-    starts = range(seeds, seeds + TUNING_SEEDS)
+    starts = range(5, 5 + TUNING_SEEDS)
     for rate in (0.2, 3.0):
         members = make_members([(0.9, rate)], starts)
         costs = [cost for _, cost in trajectory(KEY, "sgd", members, data._replace(probe=data.validation), settings)]
         expected = np.median(np.mean(costs, axis=0))
         assert scores[rate] == pytest.approx(expected, rel=1e-5)  # another order of float32 sums
     assert scores[math.inf] == math.inf
-
-
-def test_groups_of_one_size_serve_any_number_of_members(data):
-    settings = dataclasses.replace(SETTINGS, seeds=2, steps=8)
-    members = make_members([(0.9, 0.5)], [0, 1, 2])
-    costs = evaluation_costs(KEY, "sgd", members, data, settings)
-    whole = np.stack([cost for _, cost in trajectory(KEY, "sgd", members, data, settings)], axis=1)
-    np.testing.assert_allclose(costs, whole, rtol=1e-5)  # another order of float32 sums
 
 
 def naive_first(costs, steps, threshold):
@@ -115,7 +106,7 @@ def test_first_at_or_below_is_a_plain_search():
     costs[4] = 2
     costs[5] = np.inf
     steps = 7 * np.arange(12)
-    thresholds = [0.9, 0.5, 0.25, 0.01, -1]
+    thresholds = [0.9, 0.5, 0.25, 0.01, -1.0]
     reached = first_at_or_below(costs, steps, thresholds)
     expected = [[naive_first(row, steps, threshold) for threshold in thresholds] for row in costs]
     np.testing.assert_array_equal(reached, expected)

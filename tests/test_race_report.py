@@ -3,7 +3,7 @@ import pytest
 
 from jaxmnist.studies.methods import METHODS, Settings
 from jaxmnist.studies.race import Outcome, Result
-from jaxmnist.studies.race_report import at_edge, report, assess
+from jaxmnist.studies.race_report import assess, at_edge, report
 
 SEEDS = 16
 

@@ -129,8 +129,8 @@ def draw_look_ahead(terrain: Terrain, close_up: Terrain, title: str, caption: st
     above, below = figure.subplots(2, 1, height_ratios=(7.2 * ratio, 4.4))
     _draw_contours(above, terrain)
     heavy, light = terrain.paths
-    _draw_path(above, heavy, f"momentum: cost {heavy.costs[-1]:.3f} at the end", 1, 1)
-    _draw_path(above, light, f"Nesterov, its θ': cost {light.costs[-1]:.3f} looking ahead from the end", 1, 1)
+    _draw_path(above, heavy, f"momentum: cost {heavy.costs[-1]:.3f} at the end", 1.0, 1)
+    _draw_path(above, light, f"Nesterov, its θ': cost {light.costs[-1]:.3f} looking ahead from the end", 1.0, 1)
     above.set_title(f"the first {len(heavy.points) - 1} steps, a dot each", fontsize="medium")
     above.set_aspect("equal")
     above.legend(loc="best")

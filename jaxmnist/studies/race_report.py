@@ -115,13 +115,12 @@ def _findings(
 def _conclusions(result: Result) -> Iterator[str]:
     for claim, best, same in assess(result):
         line = f"{verdict(best).upper()}: {claim.says}"
-        finite = [pair for pair in zip(result.settings.thresholds, best, strict=True) if np.isfinite(pair[1].ratio[1])]
-        if finite:
-            threshold, finding = finite[-1]
+        medians = zip(result.settings.thresholds, (finding.ratio[1] for finding in best), strict=True)
+        reached = [(cost, ratio) for cost, ratio in medians if np.isfinite(ratio)]
+        if reached:
             slower, faster = METHODS[claim.slower], METHODS[claim.faster]
-            line += (
-                f" (to a cost of {threshold:g}, {slower} takes {finding.ratio[1]:.3g} times {faster}'s {claim.counts})"
-            )
+            cost, ratio = min(reached)
+            line += f" (to a cost of {cost:g}, {slower} takes {ratio:.3g} times the {claim.counts} of {faster})"
         if same and verdict(same) != verdict(best):
             line += f"; {verdict(same)} at the same learning rate"
         yield line
