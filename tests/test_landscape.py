@@ -15,7 +15,7 @@ def walk(seed, steps, dimensions=300):
     return np.cumsum(generator.normal(size=(steps, dimensions)) + generator.normal(size=dimensions), axis=0)
 
 
-@pytest.mark.parametrize("paths", [[walk(0, 20), walk(1, 35)], [walk(2, 400)], [walk(3, 2), walk(4, 1)]])
+@pytest.mark.parametrize("paths", [[walk(0, 20), walk(1, 35)], [walk(2, 60)], [walk(3, 2), walk(4, 1)]])
 def test_the_plane_agrees_with_numpy_s_svd(paths):
     plane = principal_plane(paths)
     points = np.concatenate(paths)
@@ -80,16 +80,16 @@ def test_a_flat_terrain_is_made_higher_only_on_request(min_height, ratio):
 
 
 def test_paths_end_at_the_cost_and_nesterov_s_is_in_the_textbook_s_form():
-    settings = Settings(batch_size=10, examples=60, steps=9, full_batch_steps=3, seeds=2)
+    settings = Settings(batch_size=10, examples=100, steps=3)
     key = jax.random.key(0)
     data = divide(key, load("digits").train, settings)
-    path, states = follow(key, "nesterov", 0.5, data, settings, every=3)
+    path, states = follow(key, "nesterov", 0.5, data, settings)
     assert path.points.shape == (4, 13_002)
     np.testing.assert_array_equal(path.points[2], flatten(states[2].params))
     assert path.costs[1] == pytest.approx(
         float(evaluate(jax.tree.map(lambda leaf: leaf[0], states[1].params), data.probe).cost)
     )
-    short, _states = follow(key, "nesterov", 0.5, data, settings, every=3, end_cost=float(path.costs[1]))
+    short, _states = follow(key, "nesterov", 0.5, data, settings, end_cost=float(path.costs[1]))
     np.testing.assert_array_equal(short.points, path.points[:2])
     behind = textbook_path(path, states, 0.9)
     velocity = flatten(states[3].optimizer_state.velocity)

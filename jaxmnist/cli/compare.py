@@ -14,7 +14,7 @@ from jaxmnist.cli.console import progress
 from jaxmnist.cli.options import Data, DataOptions, OptionalPath, load_data, select_device
 from jaxmnist.plots.race import figures
 from jaxmnist.plots.style import png
-from jaxmnist.population import make_members, start_many, with_rates
+from jaxmnist.population import make_members
 from jaxmnist.runs import folder as run_folder
 from jaxmnist.runs.files import write_atomically
 from jaxmnist.runs.results import to_json, write_json
@@ -28,7 +28,7 @@ from jaxmnist.studies.methods import (
     Settings,
     divide,
     minibatch_chunks,
-    recipe,
+    start_members,
     train_chunk,
     validate,
 )
@@ -100,9 +100,7 @@ def _seconds_per_step(key: jax.Array, method: Method, data: RaceData, options: O
     steps = 1 if method == "gd" else TIMED_STEPS
     options = dataclasses.replace(options, steps=steps, full_batch_steps=steps)
     (batches,) = minibatch_chunks(key, method, data.train, options, steps)
-    members = make_members([(options.momentum, 1.0)], [0])
-    states = start_many(members.keys, recipe(method))
-    config = with_rates(recipe(method), members.learning_rates, members.momenta)
+    states, config = start_members(method, make_members([(options.momentum, 1.0)], [0]))
     spent = []
     for _ in range(21):
         begin = time.perf_counter()

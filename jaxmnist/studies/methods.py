@@ -116,7 +116,7 @@ def divide(key: Key[Array, ""], train_set: Dataset, settings: Settings) -> RaceD
         ValueError: if a minibatch is larger than what races.
     """
     total = train_set.labels.shape[0]
-    order = permutation(jax.random.fold_in(key, DIVISION), total)
+    order = jax.jit(permutation, static_argnums=1)(jax.random.fold_in(key, DIVISION), total)
     held_out = min(VALIDATION, total // 5)
     train = take(train_set, order[held_out : held_out + settings.examples])
     racing = train.labels.shape[0]
@@ -131,6 +131,14 @@ def divide(key: Key[Array, ""], train_set: Dataset, settings: Settings) -> RaceD
 def recipe(method: Method) -> Config:
     """The recipe of a method. Gradient descent is SGD on the whole set; all learning rates stay constant."""
     return Config(optimizer="sgd" if method == "gd" else method, schedule="constant")
+
+
+def start_members(method: Method, members: Members) -> tuple[TrainState, Config]:
+    """The networks at their random starts with the method's optimizer at rest, and the recipe with their rates."""
+    states = start_many(members.keys, Config())  # one slow compilation serves all methods
+    optimizer_state = jax.vmap(make_optimizer(recipe(method), 1).init)(states.params)
+    config = with_rates(recipe(method), members.learning_rates, members.momenta)
+    return states._replace(optimizer_state=optimizer_state), config
 
 
 def minibatch_chunks(
@@ -191,8 +199,7 @@ def trajectory(
     Yields:
         All states and their costs: before the first chunk, and after each.
     """
-    states = start_many(members.keys, recipe(method))
-    config = with_rates(recipe(method), members.learning_rates, members.momenta)
+    states, config = start_members(method, members)
     yield states, evaluate_many(states.params, data.probe).cost
     for batches in minibatch_chunks(key, method, data.train, settings, chunk or settings.chunk_of(method)):
         states = train_chunk(states, batches, config)
