@@ -1,8 +1,11 @@
 """3Blue1Brown's digit network in functional JAX, from random start to trained.
 
-Read the modules from the bottom up: `config`, `network`, `cost`, `optimizers`, `dataset` are small pure
-functions; `training` makes one pure program of them; `cli` is the edge that reads, writes and prints.
+The textbook is nine files. Read them in this order: `network`, `cost`, `backprop`, `optimizers`, `dataset`, `config`,
+`training`, `metrics`, `population`; then `studies`, which measure what the textbook promises. The other folders are
+the house around it: `sources` loads data, `handwriting` reads pictures, `runs` keeps results on disk, `plots` draws,
+`page` makes the web page, and `cli` is the edge that prints.
+
 Import what you need by its module: `from jaxmnist.training import train`.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

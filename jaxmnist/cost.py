@@ -1,14 +1,39 @@
-"""The cost: how wrong the outputs are, for one example and on average; a pure function under `jax.grad`."""
+"""The cost: how wrong the outputs are, for one example and on average; a pure function under `jax.grad`.
+
+A cost starts from the last layer's weighted sums z rather than from the outputs: there its logarithm and its slope are
+exact, however sure the network is.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxmnist.config import Activation, Cost
-from jaxmnist.network import Params, forward
+from jaxmnist.network import OUTPUTS, Elementwise, Params, weighted_sums
+
+Compared: TypeAlias = Callable[[Float[Array, "n"], Float[Array, "n"]], Float[Array, "n"]]
+"""A function of the last layer's weighted sums z and the one-hot label y that gives one number an output."""
 
 
-def squared_error(output: Float[Array, "10"], target: Float[Array, "10"]) -> Float[Array, ""]:
+class Cost(NamedTuple):
+    """The cost C of one example.
+
+    Attributes:
+        outputs: the outputs a, in [0, 1], from z.
+        terms: what each output adds to C, which is their sum.
+        delta: δ = ∂C/∂z, where back-propagation starts.
+        formula: how a term is written.
+    """
+
+    outputs: Elementwise
+    terms: Compared
+    delta: Compared
+    formula: str
+
+
+def squared_error(output: Float[Array, "n"], target: Float[Array, "n"]) -> Float[Array, ""]:
     """The cost of one example: Σⱼ (aⱼ − yⱼ)², ten terms, no ½.
 
     Args:
@@ -17,35 +42,73 @@ def squared_error(output: Float[Array, "10"], target: Float[Array, "10"]) -> Flo
 
     Source:
         3Blue1Brown, Neural networks, chapter 2.
+
+    Example:
+        >>> float(squared_error(jnp.array([0.5, 0.25]), jnp.array([1.0, 0.0])))
+        0.3125
     """
     return jnp.sum((output - target) ** 2)
 
 
-def cross_entropy(output: Float[Array, "10"], target: Float[Array, "10"]) -> Float[Array, ""]:
-    """The cost of one example in nats: −Σⱼ yⱼ ln aⱼ, for outputs that are a softmax.
-
-    An output that underflows to 0 counts as the smallest normal number, so that the cost stays finite.
+def cross_entropy(z: Float[Array, "n"], target: Float[Array, "n"]) -> Float[Array, ""]:
+    """The cost of one example in nats: −Σⱼ yⱼ ln aⱼ, where the outputs a are the softmax of z.
 
     Args:
-        output: the ten probabilities a of the last layer.
+        z: the last layer's weighted sums.
         target: the label y, one-hot.
 
     Source:
         Nielsen, Neural Networks and Deep Learning, chapter 3 (the log-likelihood cost).
+
+    Example:
+        >>> print(f"{cross_entropy(jnp.array([0.0, 100.0]), jnp.array([1.0, 0.0])):.1f}")
+        100.0
     """
-    smallest = jnp.finfo(output.dtype).tiny  # type: ignore[no-untyped-call]
-    return -jnp.sum(target * jnp.log(jnp.maximum(output, smallest)))
+    return jnp.sum(_cross_entropy_terms(z, target))
 
 
-COSTS = {"squared_error": squared_error, "cross_entropy": cross_entropy}
+def _squared_error_terms(z: Float[Array, "n"], target: Float[Array, "n"]) -> Float[Array, "n"]:
+    return (jax.nn.sigmoid(z) - target) ** 2
+
+
+def _squared_error_delta(z: Float[Array, "n"], target: Float[Array, "n"]) -> Float[Array, "n"]:
+    a = jax.nn.sigmoid(z)
+    return 2 * (a - target) * a * (1 - a)
+
+
+def _cross_entropy_terms(z: Float[Array, "n"], target: Float[Array, "n"]) -> Float[Array, "n"]:
+    return -target * jax.nn.log_softmax(z)
+
+
+def _cross_entropy_delta(z: Float[Array, "n"], target: Float[Array, "n"]) -> Float[Array, "n"]:
+    return jax.nn.softmax(z) - target
+
+
+COSTS = {
+    "squared_error": Cost(OUTPUTS["squared_error"], _squared_error_terms, _squared_error_delta, "(a − y)²"),
+    "cross_entropy": Cost(OUTPUTS["cross_entropy"], _cross_entropy_terms, _cross_entropy_delta, "−y ln a"),
+}
+"""The costs by name. A new one is one record here."""
+
+
+def example_cost(
+    params: Params,
+    image: Float[Array, "inputs"],
+    target: Float[Array, "outputs"],
+    activation: str = "sigmoid",
+    cost: str = "squared_error",
+) -> Float[Array, ""]:
+    """The cost C of one example, as a function of the parameters. Arguments as `mean_cost`, for one example."""
+    z = weighted_sums(params, image, activation)[-1]
+    return jnp.sum(COSTS[cost].terms(z, target))
 
 
 def mean_cost(
     params: Params,
-    images: Float[Array, "batch 784"],
-    targets: Float[Array, "batch 10"],
-    activation: Activation = "sigmoid",
-    cost: Cost = "squared_error",
+    images: Float[Array, "batch inputs"],
+    targets: Float[Array, "batch outputs"],
+    activation: str = "sigmoid",
+    cost: str = "squared_error",
 ) -> Float[Array, ""]:
     """The mean cost over a batch: one number that says how bad the network is, a function of all its parameters.
 
@@ -55,14 +118,11 @@ def mean_cost(
         params: the network.
         images: pixels in [0, 1].
         targets: one-hot labels.
-        activation: σ of the hidden layers.
-        cost: the cost of one example.
+        activation: σ of the hidden layers, a name in `network.ACTIVATIONS`.
+        cost: C, a name in `COSTS`.
 
     Source:
         3Blue1Brown, Neural networks, chapter 2.
     """
-
-    def example_cost(image: Float[Array, "784"], target: Float[Array, "10"]) -> Float[Array, ""]:
-        return COSTS[cost](forward(params, image, activation, cost), target)
-
-    return jnp.mean(jax.vmap(example_cost)(images, targets))
+    costs = jax.vmap(lambda image, target: example_cost(params, image, target, activation, cost))(images, targets)
+    return jnp.mean(costs)

@@ -1,25 +1,27 @@
-"""The data, once it is in memory: pure functions from images and labels to what the network is fed."""
+"""The data in memory: pure functions from images and labels to the minibatches that the network learns from."""
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key, UInt8, UInt32
+from jaxtyping import Array, Float, Integer, Key, UInt8, UInt32
 
 TURN, STRETCH, SHIFT = 0.12, 0.1, 1.0
-"""How far `jitter` goes: radians, natural logarithm of the factor, pixels."""
+"""The largest change `jitter` makes: radians, natural logarithm of the factor, pixels."""
 
 
 class Dataset(NamedTuple):
     """Images with their labels, as MNIST stores them; a pytree.
+
+    A set has one leading axis of n examples; one example has none, and the minibatches of an epoch have two.
 
     Attributes:
         images: shape (n, 784), one byte a pixel, 0 paper to 255 ink, rows of 28 from the top.
         labels: shape (n,), the digits 0 to 9.
     """
 
-    images: UInt8[Array, "n 784"]
-    labels: UInt8[Array, "n"]
+    images: UInt8[Array, "*n 784"]
+    labels: UInt8[Array, "*n"]
 
 
 def scale(images: UInt8[Array, "*n 784"]) -> Float[Array, "*n 784"]:
@@ -27,36 +29,41 @@ def scale(images: UInt8[Array, "*n 784"]) -> Float[Array, "*n 784"]:
     return images.astype(jnp.result_type(float)) / 255
 
 
-def one_hot(labels: UInt8[Array, "*n"]) -> Float[Array, "*n 10"]:
-    """Digits to targets: 1 at the digit's place, 0 at the nine others."""
+def one_hot(labels: Integer[Array, "*n"]) -> Float[Array, "*n 10"]:
+    """Digits to targets: 1 for the digit, 0 for the nine others.
+
+    Example:
+        >>> one_hot(jnp.array(2)).tolist()
+        [0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    """
     return jax.nn.one_hot(labels, 10)
 
 
 def permutation(key: Key[Array, ""], n: int) -> UInt32[Array, "n"]:
-    """The numbers 0 to n − 1 in random order: each gets a random key of at least 32 bits, and they are sorted by it.
+    """The numbers 0 to n − 1 in random order: each gets a random sort key of at least 32 bits.
 
-    Sorting alone, without a second array to carry along, is four times as fast on a CPU. So the random bits share
-    a word with the place that they are drawn for, and as only a part of them fits, rounds of sorting follow each
-    other, as in a radix sort. Of all pairs one in 2³² has equal keys, and keeps its order.
+    It replaces `jax.random.permutation`, which sorts pairs: on a CPU, sorting plain numbers is several times as fast.
+    So each word holds as many random bits as fit beside the number itself, and several rounds of sorting follow each
+    other, as in a radix sort. One pair in 2³² has equal sort keys, and keeps its order.
 
     Args:
         key: decides the order.
         n: at most 2³¹.
     """
-    place_bits = (n - 1).bit_length()
-    random_bits = 32 - place_bits
-    places = jnp.arange(n, dtype=jnp.uint32)
-    order = places
+    number_bits = (n - 1).bit_length()
+    random_bits = 32 - number_bits
+    numbers = jnp.arange(n, dtype=jnp.uint32)
+    order = numbers
     for round_key in jax.random.split(key, -(-32 // random_bits)):
-        sort_keys = jax.random.bits(round_key, (n,)) >> place_bits << place_bits
-        order = order[jnp.sort(sort_keys | places) & ((1 << place_bits) - 1)]
+        sort_keys = jax.random.bits(round_key, (n,)) >> number_bits << number_bits
+        order = order[jnp.sort(sort_keys | numbers) & ((1 << number_bits) - 1)]
     return order
 
 
 def minibatch_order(key: Key[Array, ""], examples: int, batch_size: int) -> UInt32[Array, "steps batch"]:
-    """Which examples make up each minibatch of a shuffled pass.
+    """Decide which examples make up each minibatch of a shuffled pass.
 
-    Every example comes at most once; what does not fill a last minibatch is left out of this pass.
+    Every example comes at most once; the remainder that doesn't fill a minibatch is left out of this pass.
 
     Args:
         key: decides the order.
@@ -64,54 +71,64 @@ def minibatch_order(key: Key[Array, ""], examples: int, batch_size: int) -> UInt
         batch_size: b, at most n.
 
     Returns:
-        n // b rows of b places in the data.
+        n // b rows of b indices into the data.
     """
     steps = examples // batch_size
     return permutation(key, examples)[: steps * batch_size].reshape(steps, batch_size)
 
 
 def minibatches(key: Key[Array, ""], dataset: Dataset, batch_size: int) -> Dataset:
-    """The minibatches of a shuffled pass, all at once.
+    """Gather the minibatches of a shuffled pass, all at once.
+
+    Args:
+        key: decides the order, as in `minibatch_order`.
+        dataset: n examples.
+        batch_size: b, at most n.
 
     Returns:
-        A `Dataset` with a leading axis of n // b steps: images (n // b, b, 784), labels (n // b, b), in the order of
-        `minibatch_order` with the same key.
+        A `Dataset` with a leading axis of n // b steps: images (n // b, b, 784), labels (n // b, b).
     """
     return take(dataset, minibatch_order(key, dataset.labels.shape[0], batch_size))
 
 
-def take(dataset: Dataset, places: UInt32[Array, "*n"]) -> Dataset:
-    """The examples at these places."""
-    return Dataset(dataset.images[places], dataset.labels[places])
+def take(dataset: Dataset, indices: Integer[Array, "*n"]) -> Dataset:
+    """Gather the examples with these indices."""
+    return Dataset(dataset.images[indices], dataset.labels[indices])
 
 
 def jitter(key: Key[Array, ""], dataset: Dataset) -> Dataset:
-    """The same digits, each turned, stretched and shifted a little at random, as if written once more.
+    """Turn, stretch and shift every digit a little at random, as if it were written once more.
 
-    Every pixel is the one nearest to the place that it comes from; beyond the edge there is paper. (To interpolate
-    would blur the ink, as no digit is that the network will have to read.)
+    Pixels are resampled to the nearest one; outside the image is paper. (Interpolation would blur the strokes in a way
+    that real digits are not.)
 
     Args:
-        key: decides every image's turn, stretch across and along, and shift: uniform up to TURN, STRETCH and SHIFT
-            either way.
+        key: decides every image's turn, stretch across and along, and shift, uniform within ± TURN, STRETCH and SHIFT.
         dataset: n examples.
+
+    Returns:
+        The same labels with new images.
+
+    Source:
+        Simard, Steinkraus and Platt, Best practices for convolutional neural networks (2003), §2.
     """
     moves = jax.random.uniform(key, (dataset.labels.shape[0], 5), minval=-1, maxval=1)
 
-    def one(example: tuple[UInt8[Array, "784"], Float[Array, "5"]]) -> UInt8[Array, "784"]:
-        image, (turn, across, along, right, down) = example
+    def move(image_and_moves: tuple[UInt8[Array, "784"], Float[Array, "5"]]) -> UInt8[Array, "784"]:
+        image, (turn, across, along, right, down) = image_and_moves
         cos, sin = jnp.cos(TURN * turn), jnp.sin(TURN * turn)
-        place = jnp.arange(28) - 13.5
-        column = (cos * place - sin * place[:, None]) * jnp.exp(STRETCH * across) + SHIFT * right + 15
-        row = (sin * place + cos * place[:, None]) * jnp.exp(STRETCH * along) + SHIFT * down + 15
+        x = (jnp.arange(28) - 13.5)[None, :]
+        y = x.T
+        column = (cos * x - sin * y) * jnp.exp(STRETCH * across) + SHIFT * right + 15
+        row = (sin * x + cos * y) * jnp.exp(STRETCH * along) + SHIFT * down + 15
         edged = jnp.pad(image.reshape(28, 28), 1).ravel()
-        at = 30 * jnp.clip(row, 0, 29).astype(jnp.int32) + jnp.clip(column, 0, 29).astype(jnp.int32)
-        return edged[at].ravel()
+        source = 30 * jnp.clip(row, 0, 29).astype(jnp.int32) + jnp.clip(column, 0, 29).astype(jnp.int32)
+        return edged[source].ravel()
 
-    return dataset._replace(images=jax.lax.map(one, (dataset.images, moves), batch_size=1_000))
+    return dataset._replace(images=jax.lax.map(move, (dataset.images, moves), batch_size=1_000))
 
 
-def stratified_folds(key: Key[Array, ""], labels: UInt8[Array, "n"], folds: int) -> Int[Array, "folds size"]:
+def stratified_folds(key: Key[Array, ""], labels: UInt8[Array, "n"], folds: int) -> UInt32[Array, "folds size"]:
     """Which examples are in which fold, at random, with an equal share of every class in each.
 
     The examples, shuffled, are sorted by class and dealt out like cards. So each class's counts in two folds differ by

@@ -3,15 +3,15 @@
 Everything here is for one image; `jax.vmap` makes the batch.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from jaxmnist.config import SIZES as SIZES
-from jaxmnist.config import Activation, Cost
+SIZES = (784, 16, 16, 10)
+"""3Blue1Brown's network: 28×28 pixels, two hidden layers of 16, one output per digit; 13,002 parameters."""
 
 
 class Layer(NamedTuple):
@@ -26,17 +26,59 @@ class Layer(NamedTuple):
     biases: Float[Array, "out"]
 
 
-Params = tuple[Layer, ...]
+Params: TypeAlias = tuple[Layer, ...]
 """All weights and biases, first layer first: a pytree, so `jax.tree.map` and `jax.grad` go through it."""
 
-ACTIVATIONS = {"sigmoid": jax.nn.sigmoid, "tanh": jnp.tanh, "relu": jax.nn.relu, "silu": jax.nn.silu}
+Elementwise: TypeAlias = Callable[[Float[Array, "n"]], Float[Array, "n"]]
+"""A function from a layer's n weighted sums to n numbers."""
 
-OUTPUTS = {"squared_error": jax.nn.sigmoid, "cross_entropy": jax.nn.softmax}
-"""The output layer's activation function goes with the cost: both give ten values in [0, 1]."""
+
+class Activation(NamedTuple):
+    """An activation function of the hidden layers.
+
+    Attributes:
+        value: σ(z), from weighted sums to activations.
+        slope: σ'(z), for back-propagation by hand.
+    """
+
+    value: Elementwise
+    slope: Elementwise
+
+
+def _sigmoid_slope(z: Float[Array, "n"]) -> Float[Array, "n"]:
+    a = jax.nn.sigmoid(z)
+    return a * (1 - a)
+
+
+def _tanh_slope(z: Float[Array, "n"]) -> Float[Array, "n"]:
+    a = jnp.tanh(z)
+    return (1 - a) * (1 + a)
+
+
+def _relu_slope(z: Float[Array, "n"]) -> Float[Array, "n"]:
+    """The slope at the kink, z = 0, is that of the left side: 0."""
+    return (z > 0).astype(z.dtype)
+
+
+def _silu_slope(z: Float[Array, "n"]) -> Float[Array, "n"]:
+    a = jax.nn.sigmoid(z)
+    return a + z * a * (1 - a)
+
+
+ACTIVATIONS = {
+    "sigmoid": Activation(jax.nn.sigmoid, _sigmoid_slope),
+    "tanh": Activation(jnp.tanh, _tanh_slope),
+    "relu": Activation(jax.nn.relu, _relu_slope),
+    "silu": Activation(jax.nn.silu, _silu_slope),
+}
+"""The activation functions by name. A new one is one record here."""
+
+OUTPUTS: dict[str, Elementwise] = {"squared_error": jax.nn.sigmoid, "cross_entropy": jax.nn.softmax}
+"""The output layer's function goes with the cost; both give ten values in [0, 1]."""
 
 
 def init(key: Key[Array, ""], sizes: Sequence[int] = SIZES) -> Params:
-    """A random start: all weights and biases drawn from a normal distribution of deviation 1/√(inputs).
+    """A random start: weights and biases drawn from a normal distribution with standard deviation 1/√(inputs).
 
     With this scale a neuron's weighted sum is of order 1 however many inputs it has, so no sigmoid starts saturated.
 
@@ -49,6 +91,13 @@ def init(key: Key[Array, ""], sizes: Sequence[int] = SIZES) -> Params:
 
     Source:
         3Blue1Brown, Neural networks, chapter 2 (a random start); LeCun et al., Efficient BackProp (1998), §4.6.
+
+    Example:
+        >>> params = init(jax.random.key(0))
+        >>> [layer.weights.shape for layer in params]
+        [(16, 784), (16, 16), (10, 16)]
+        >>> count_parameters(params)
+        13002
     """
     layers = []
     for layer_key, inputs, outputs in zip(jax.random.split(key, len(sizes) - 1), sizes[:-1], sizes[1:], strict=True):
@@ -63,44 +112,61 @@ def init(key: Key[Array, ""], sizes: Sequence[int] = SIZES) -> Params:
     return tuple(layers)
 
 
+def weighted_sums(
+    params: Params, image: Float[Array, "inputs"], activation: str = "sigmoid"
+) -> tuple[Float[Array, "_"], ...]:
+    """The weighted sums z of every layer: zˡ = Wˡ aˡ⁻¹ + bˡ, where a⁰ is the image and aˡ = σ(zˡ).
+
+    Args:
+        params: the network.
+        image: one image, pixels in [0, 1].
+        activation: σ of the hidden layers, a name in `ACTIVATIONS`.
+
+    Returns:
+        One array for each layer of `params`; the last one holds the ten from which a cost makes the outputs.
+
+    Source:
+        3Blue1Brown, Neural networks, chapter 1: a¹ = σ(W a⁰ + b).
+    """
+    first, *later = params
+    z = [first.weights @ image + first.biases]
+    for weights, biases in later:
+        z.append(weights @ ACTIVATIONS[activation].value(z[-1]) + biases)
+    return tuple(z)
+
+
 def activations(
     params: Params,
-    image: Float[Array, "784"],
-    activation: Activation = "sigmoid",
-    cost: Cost = "squared_error",
+    image: Float[Array, "inputs"],
+    activation: str = "sigmoid",
+    cost: str | Elementwise = "squared_error",
 ) -> tuple[Float[Array, "_"], ...]:
     """The activations a of every layer: a⁰ is the image, and aˡ = σ(Wˡ aˡ⁻¹ + bˡ).
 
     Args:
         params: the network.
         image: one image, pixels in [0, 1].
-        activation: σ of the hidden layers.
-        cost: decides the output layer's σ: sigmoid for squared_error, softmax for cross_entropy.
+        activation: σ of the hidden layers, a name in `ACTIVATIONS`.
+        cost: decides the output layer's σ: a name in `OUTPUTS`, or the function itself, as `cost.COSTS` has it.
 
     Returns:
         One array for each layer, the input first, the ten outputs in [0, 1] last.
-
-    Source:
-        3Blue1Brown, Neural networks, chapter 1: a¹ = σ(W a⁰ + b).
     """
-    *hidden, output = params
-    a = [image]
-    for weights, biases in hidden:
-        a.append(ACTIVATIONS[activation](weights @ a[-1] + biases))
-    a.append(OUTPUTS[cost](output.weights @ a[-1] + output.biases))
-    return tuple(a)
+    *hidden, last = weighted_sums(params, image, activation)
+    output = OUTPUTS[cost] if isinstance(cost, str) else cost
+    return (image, *map(ACTIVATIONS[activation].value, hidden), output(last))
 
 
 def forward(
     params: Params,
-    image: Float[Array, "784"],
-    activation: Activation = "sigmoid",
-    cost: Cost = "squared_error",
-) -> Float[Array, "10"]:
-    """The ten outputs for one image; the digit read is the index of the largest. Arguments as `activations`."""
+    image: Float[Array, "inputs"],
+    activation: str = "sigmoid",
+    cost: str | Elementwise = "squared_error",
+) -> Float[Array, "outputs"]:
+    """The ten outputs for one image; the predicted digit is the index of the largest. Arguments as `activations`."""
     return activations(params, image, activation, cost)[-1]
 
 
 def count_parameters(params: Params) -> int:
-    """How many weights and biases there are: 13,002 for the sizes 784-16-16-10."""
+    """The number of weights and biases: 13,002 for the sizes 784-16-16-10."""
     return sum(leaf.size for leaf in jax.tree.leaves(params))

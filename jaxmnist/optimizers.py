@@ -2,11 +2,11 @@
 
 An optimizer is two pure functions, as in optax: `init(params)` gives its first state, and
 `update(gradient, state)` the step to add to the parameters and the next state. All state is explicit. Either
-library's optimizers can stand wherever the other's can.
+library's optimizers work in place of the other's.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -16,26 +16,33 @@ Tree: TypeAlias = PyTree[Array]
 """Parameters, gradients, updates: any pytree of arrays; in one call they all have the same structure."""
 
 Schedule = Callable[[Int[Array, ""]], ArrayLike]
-"""A learning rate that changes: a function of the number of steps made."""
+"""A changing learning rate: a function of the number of steps made so far."""
 
 LearningRate = ArrayLike | Schedule
-"""η: a number, an array (traced, if you like), or a schedule."""
+"""η: a number, an array, which may be traced, or a schedule."""
+
+
+class Init(Protocol):
+    """params -> state: the optimizer's state before the first step."""
+
+    def __call__(self, params: Tree, /) -> Any: ...  # noqa: D102
+
+
+class Update(Protocol):
+    """(gradient, state, params) -> (updates, state): the updates are added to the parameters."""
+
+    def __call__(self, gradient: Tree, state: Any, params: Tree | None = None, /) -> tuple[Tree, Any]: ...  # noqa: D102
 
 
 class Optimizer(NamedTuple):
-    """Two pure functions; the same shape as an `optax.GradientTransformation`, and usable as one.
+    """Two pure functions; the same shape as an `optax.GradientTransformation`, and usable as one."""
 
-    Attributes:
-        init: params -> state.
-        update: (gradient, state, params=None) -> (updates, state); the updates are to be added to the parameters.
-    """
-
-    init: Callable[[Any], Any]
-    update: Callable[..., tuple[Any, Any]]
+    init: Init
+    update: Update
 
 
 class SgdState(NamedTuple):
-    """What SGD remembers.
+    """The state of SGD.
 
     Attributes:
         step: steps made so far, for the schedule.
@@ -45,7 +52,7 @@ class SgdState(NamedTuple):
 
 
 class MomentumState(NamedTuple):
-    """What momentum and Nesterov remember.
+    """The state of momentum and of Nesterov's method.
 
     Attributes:
         step: steps made so far, for the schedule.
@@ -64,6 +71,12 @@ def sgd(learning_rate: LearningRate) -> Optimizer:
 
     Source:
         Robbins and Monro, A stochastic approximation method (1951); 3Blue1Brown, Neural networks, chapter 3.
+
+    Example:
+        >>> optimizer = sgd(learning_rate=0.5)
+        >>> updates, state = optimizer.update(jnp.array([2.0, -4.0]), optimizer.init(jnp.zeros(2)))
+        >>> updates.tolist()
+        [-1.0, 2.0]
     """
 
     def init(params: Tree) -> SgdState:
@@ -82,7 +95,7 @@ def momentum(learning_rate: LearningRate, momentum: ArrayLike = 0.9) -> Optimize
 
     Args:
         learning_rate: η.
-        momentum: μ in [0, 1): what is kept of the last step; 0 is SGD.
+        momentum: μ in [0, 1): how much of the last step is kept; 0 is SGD.
 
     Source:
         Polyak, Some methods of speeding up the convergence of iteration methods (1964).
@@ -92,7 +105,7 @@ def momentum(learning_rate: LearningRate, momentum: ArrayLike = 0.9) -> Optimize
         velocity = _accumulate(gradient, momentum, state.velocity)
         return _descend(learning_rate, state.step, velocity), MomentumState(state.step + 1, velocity)
 
-    return Optimizer(_still, update)
+    return Optimizer(_at_rest, update)
 
 
 def nesterov(learning_rate: LearningRate, momentum: ArrayLike = 0.9) -> Optimizer:
@@ -116,7 +129,7 @@ def nesterov(learning_rate: LearningRate, momentum: ArrayLike = 0.9) -> Optimize
         ahead = _accumulate(gradient, momentum, velocity)
         return _descend(learning_rate, state.step, ahead), MomentumState(state.step + 1, velocity)
 
-    return Optimizer(_still, update)
+    return Optimizer(_at_rest, update)
 
 
 def cosine(learning_rate: ArrayLike, steps: int) -> Schedule:
@@ -134,11 +147,19 @@ def cosine(learning_rate: ArrayLike, steps: int) -> Schedule:
 
 
 def apply_updates(params: Tree, updates: Tree) -> Tree:
-    """θ ← θ + update, leaf by leaf; every parameter keeps its dtype."""
+    """Take the step: θ ← θ + update, leaf by leaf. Every parameter keeps its dtype.
+
+    Args:
+        params: θ.
+        updates: what an optimizer's `update` returned, a pytree like the parameters.
+
+    Returns:
+        The parameters after the step.
+    """
     return jax.tree.map(lambda p, u: (p + u).astype(p.dtype), params, updates)
 
 
-def _still(params: Tree) -> MomentumState:
+def _at_rest(params: Tree) -> MomentumState:
     return MomentumState(step=jnp.zeros((), jnp.int32), velocity=jax.tree.map(jnp.zeros_like, params))
 
 

@@ -4,41 +4,31 @@
 epoch instead, to show progress, and gets the same numbers.
 """
 
-import dataclasses
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key, UInt32
+from jaxtyping import Array, ArrayLike, Float, Int, Key, UInt32
 
-from jaxmnist.config import Config, validate
+from jaxmnist.config import Config
 from jaxmnist.cost import mean_cost
 from jaxmnist.dataset import Dataset, jitter, minibatch_order, one_hot, scale, take
 from jaxmnist.metrics import Metrics, evaluate
 from jaxmnist.network import Params, init
 from jaxmnist.optimizers import LearningRate, Optimizer, apply_updates, cosine, momentum, nesterov, sgd
 
-TRACED = ("learning_rate", "momentum")
-"""The leaves of a `Config` as a pytree: one compilation serves every value of them."""
-
-jax.tree_util.register_dataclass(
-    Config,
-    data_fields=TRACED,
-    meta_fields=[field.name for field in dataclasses.fields(Config) if field.name not in TRACED],
-)
-
 GATHERED = 3_000
-"""Examples picked from the data at a time: they stay in a processor's cache until their steps come. On two cores an
-epoch at batch 32 takes 71 ms so, 93 when all are picked at once, and 140 when every step picks its own."""
+"""Examples gathered from the data at a time: they stay in a processor's cache until their steps come. On two cores an
+epoch at batch 32 takes 71 ms so, 93 when all are gathered at once, and 140 when every step gathers its own."""
 
-OPTIMIZERS: dict[str, Callable[[LearningRate, Any], Optimizer]] = {
+OPTIMIZERS: dict[str, Callable[[LearningRate, ArrayLike], Optimizer]] = {
     "sgd": lambda learning_rate, momentum: sgd(learning_rate),
     "momentum": momentum,
     "nesterov": nesterov,
 }
+"""The optimizers by name, as functions of η and μ."""
 
 
 class TrainState(NamedTuple):
@@ -46,9 +36,9 @@ class TrainState(NamedTuple):
 
     Attributes:
         params: the network.
-        optimizer_state: what the optimizer remembers.
+        optimizer_state: the optimizer's state.
         key: decides the shuffles to come.
-        epoch: whole epochs made.
+        epoch: epochs completed.
     """
 
     params: Params
@@ -58,36 +48,44 @@ class TrainState(NamedTuple):
 
 
 class History(NamedTuple):
-    """What a run measured: entry 0 before training, entry e after epoch e.
+    """Cost and accuracy over a run: entry 0 before training, entry e after epoch e.
 
     Attributes:
-        train: cost and accuracy on the whole training set, each of shape (epochs + 1,).
-        test: the same on the test set.
+        train: on the whole training set, each of shape (epochs + 1,).
+        test: on the test set.
     """
 
     train: Metrics
     test: Metrics
 
 
-def make_optimizer(config: Config, examples: int) -> Optimizer:
-    """The optimizer that a recipe names, with its schedule for a training set of so many examples."""
+def make_optimizer(config: Config, steps: int) -> Optimizer:
+    """Make the optimizer that a recipe names.
+
+    Args:
+        config: the recipe.
+        steps: of the whole run, over which a cosine schedule falls to 0.
+    """
     rate = config.learning_rate
-    steps = config.epochs_for(examples) * config.steps_per_epoch(examples)
-    schedule: LearningRate = cosine(rate, steps) if config.schedule == "cosine" else rate
-    return OPTIMIZERS[config.optimizer](schedule, config.momentum)
+    return OPTIMIZERS[config.optimizer](cosine(rate, steps) if config.schedule == "cosine" else rate, config.momentum)
 
 
-@partial(jax.jit, static_argnames=("examples", "optimizer"))
-def start(key: Key[Array, ""], config: Config, examples: int, optimizer: Optimizer | None = None) -> TrainState:
-    """The state before training: a random network, an optimizer at rest, a key for the shuffles.
+def count_steps(config: Config, examples: int) -> int:
+    """The number of steps of a whole run by a resolved recipe; a remainder smaller than a minibatch is dropped."""
+    return int(config.epochs) * (examples // int(config.batch_size))
+
+
+@partial(jax.jit, static_argnames="optimizer")
+def start(key: Key[Array, ""], config: Config, optimizer: Optimizer | None = None) -> TrainState:
+    """Make the state before training: a random network, an optimizer at rest, a key for the shuffles.
 
     Args:
         key: decides the network and all shuffles.
         config: the recipe.
-        examples: size of the training set.
         optimizer: instead of the recipe's; ours or optax's.
     """
-    optimizer = optimizer or make_optimizer(config, examples)
+    # No schedule changes an optimizer's first state, so its length doesn't matter here.
+    optimizer = optimizer or OPTIMIZERS[config.optimizer](config.learning_rate, config.momentum)
     params_key, shuffles_key = jax.random.split(key)
     params = init(params_key, config.sizes)
     return TrainState(params, optimizer.init(params), shuffles_key, jnp.zeros((), jnp.int32))
@@ -115,16 +113,33 @@ def train_step(
     return state._replace(params=params, optimizer_state=optimizer_state), cost
 
 
-@partial(jax.jit, static_argnames="optimizer", donate_argnames="state")
+def train_steps(
+    state: TrainState, batches: Dataset, config: Config, optimizer: Optimizer
+) -> tuple[TrainState, Float[Array, "steps"]]:
+    """Make one `train_step` on each minibatch in turn, as one `lax.scan`.
+
+    Args:
+        state: before the first step.
+        batches: the minibatches, with a leading axis of steps.
+        config: the recipe; its activation and cost count.
+        optimizer: ours or optax's.
+
+    Returns:
+        The state after the last step, and each minibatch's mean cost before its step.
+    """
+    return jax.lax.scan(lambda state, batch: train_step(state, batch, config, optimizer), state, batches)
+
+
+@partial(jax.jit, static_argnames="optimizer")
 def train_epoch(
     state: TrainState, train_set: Dataset, config: Config, optimizer: Optimizer | None = None
 ) -> tuple[TrainState, Float[Array, "steps"]]:
-    """One pass over the training set, newly shuffled: a `lax.scan` of `train_step`, one compiled program.
+    """Make one pass over the training set, newly shuffled: one compiled program.
 
-    The scan is one of scans, each over the steps whose examples are gathered together.
+    The minibatches are gathered and trained on in chunks of about `GATHERED` examples.
 
     Args:
-        state: before the epoch. Its buffers are given to the result: use the returned state, not this one.
+        state: before the epoch.
         train_set: in bytes, on the device.
         config: the recipe.
         optimizer: instead of the recipe's; ours or optax's.
@@ -133,39 +148,46 @@ def train_epoch(
         The state after the epoch, and each minibatch's mean cost before its step.
     """
     examples = train_set.labels.shape[0]
-    chosen = optimizer or make_optimizer(config, examples)
+    config = config.resolved(examples)
+    chosen = optimizer or make_optimizer(config, count_steps(config, examples))
     next_key, shuffle_key = jax.random.split(state.key)
-    train_set, order = plan(shuffle_key, train_set, config)
+    train_set, order = plan_epoch(shuffle_key, train_set, config)
 
-    def step(state: TrainState, batch: Dataset) -> tuple[TrainState, Float[Array, ""]]:
-        return train_step(state, batch, config, chosen)
+    def train_chunk(
+        state: TrainState, indices: UInt32[Array, "chunk batch"]
+    ) -> tuple[TrainState, Float[Array, "chunk"]]:
+        return train_steps(state, take(train_set, indices), config, chosen)
 
-    def several_steps(
-        state: TrainState, places: UInt32[Array, "steps batch"]
-    ) -> tuple[TrainState, Float[Array, "steps"]]:
-        return jax.lax.scan(step, state, take(train_set, places))
+    steps, batch_size = order.shape
+    chunk = min(steps, max(1, GATHERED // batch_size))
+    whole = steps // chunk * chunk
+    state, costs = jax.lax.scan(train_chunk, state, order[:whole].reshape(-1, chunk, batch_size))
+    costs = costs.reshape(-1)
+    if whole < steps:
+        state, last_costs = train_chunk(state, order[whole:])
+        costs = jnp.concatenate([costs, last_costs])
+    return state._replace(key=next_key, epoch=state.epoch + 1), costs
 
-    state, costs = jax.lax.scan(several_steps, state, order.reshape(-1, _steps_at_once(*order.shape), order.shape[1]))
-    return state._replace(key=next_key, epoch=state.epoch + 1), costs.reshape(-1)
 
+def plan_epoch(key: Key[Array, ""], train_set: Dataset, config: Config) -> tuple[Dataset, UInt32[Array, "steps batch"]]:
+    """Prepare an epoch: jitter the training set if the recipe says so, and shuffle it into minibatches.
 
-def plan(key: Key[Array, ""], train_set: Dataset, config: Config) -> tuple[Dataset, UInt32[Array, "steps batch"]]:
-    """What an epoch learns from, jittered if the recipe says so, and which examples make each of its minibatches."""
+    Args:
+        key: decides the jitter and the order.
+        train_set: n examples.
+        config: the recipe, resolved.
+
+    Returns:
+        The examples of this epoch, and the indices of each minibatch.
+    """
     if config.augmentation == "jitter":
         key, jitter_key = jax.random.split(key)
         train_set = jitter(jitter_key, train_set)
-    examples = train_set.labels.shape[0]
-    return train_set, minibatch_order(key, examples, config.examples_per_step(examples))
-
-
-def _steps_at_once(steps: int, batch_size: int) -> int:
-    """How many minibatches to gather at a time: the divisor of `steps` that comes nearest to GATHERED examples."""
-    divisors = (count for count in range(1, steps + 1) if steps % count == 0)
-    return min(divisors, key=lambda count: abs(math.log(count * batch_size / GATHERED)))
+    return train_set, minibatch_order(key, train_set.labels.shape[0], int(config.batch_size))
 
 
 def measure(state: TrainState, train_set: Dataset, test_set: Dataset, config: Config) -> History:
-    """Cost and accuracy on both sets, now: one entry of a `History`."""
+    """Measure cost and accuracy on both sets: one entry of a `History`, each of shape ()."""
     return History(
         train=evaluate(state.params, train_set, config.activation, config.cost),
         test=evaluate(state.params, test_set, config.activation, config.cost),
@@ -187,8 +209,8 @@ def train(
 
     Args:
         key: decides the random start and all shuffles.
-        train_set: what the network learns from.
-        test_set: what it is only measured on.
+        train_set: examples that the network learns from.
+        test_set: examples that the network is only measured on.
         config: the recipe.
         optimizer: instead of the recipe's; ours or optax's. Under `jax.jit` it must be a static argument.
 
@@ -196,16 +218,15 @@ def train(
         The last state, and cost and accuracy on both sets before training and after every epoch.
 
     Raises:
-        ValueError: when the recipe breaks a rule of `config.validate`.
+        ValueError: if the recipe breaks a rule of `config.validate`.
     """
-    examples = train_set.labels.shape[0]
-    validate(config, examples)
-    state = start(key, config, examples, optimizer)
+    config = config.resolved(train_set.labels.shape[0])
+    state = start(key, config, optimizer)
     before = measure(state, train_set, test_set, config)
 
     def epoch(state: TrainState, _: None) -> tuple[TrainState, History]:
         state, _costs = train_epoch(state, train_set, config, optimizer)
         return state, measure(state, train_set, test_set, config)
 
-    state, after = jax.lax.scan(epoch, state, None, length=config.epochs_for(examples))
+    state, after = jax.lax.scan(epoch, state, None, length=int(config.epochs))
     return state, jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), before, after)

@@ -1,33 +1,31 @@
 """The commands: the only place that prints, and that turns errors into exit codes.
 
-A command is a module with `Options`, a plain dataclass, and `run`; with `defaults` too where what is given decides
-what the rest defaults to. What computes is imported when a command runs, so that `--help` answers at once.
+A command is a module with `Options`, a plain dataclass, and `run`. It is imported only when it is named, so that
+`jaxmnist --help` answers at once.
 """
 
-import contextlib
+import dataclasses
+import importlib
 import io
 import os
+import re
 import sys
-from collections.abc import Iterator, Sequence
-from types import ModuleType
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
 
 import tyro
 
-from jaxmnist.cli import compare, cross_validate, evaluate, explain, page, predict, sweep, train
-from jaxmnist.cli.exit_codes import BAD_INPUT, READER_LEFT, STOPPED
+from jaxmnist.cli.console import BAD_INPUT, PIPE_CLOSED, STOPPED, complain
 
-HELP = ("-h", "--help")
-
-COMMANDS: dict[str, ModuleType] = {
-    "train": train,
-    "explain": explain,
-    "predict": predict,
-    "evaluate": evaluate,
-    "page": page,
-    "compare": compare,
-    "cross-validate": cross_validate,
-    "sweep": sweep,
+COMMANDS = {
+    "train": "train a network from random start, and leave its numbers, weights and figures",
+    "explain": "show all that back-propagation does with one digit",
+    "predict": "read the digits in your own pictures",
+    "evaluate": "measure a network: accuracy, calibration, how sure it is of noise",
+    "page": "make a page to draw digits on, which any browser opens offline",
+    "compare": "race gradient descent, SGD, momentum and Nesterov, and test what is claimed of them",
+    "cross-validate": "choose momentum and learning rate by k-fold cross-validation",
+    "sweep": "train a grid of settings, each from several random starts",
 }
 
 
@@ -43,72 +41,66 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
         The exit code: 0, 2 for bad input, or the command's own.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by the shell, as in `python train.py >&-`
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A file's name may be what this terminal can't show; a reader that left is to be known before the end.
-            stream.reconfigure(errors="backslashreplace", line_buffering=True)
+    _prepare_streams()
+    program = f"{command}.py"
+    if command is None:
+        if not words or words[0] in ("-h", "--help"):
+            print(_overview())
+            return 0
+        command, *words = words
+        program = f"jaxmnist {command}"
+    known: set[str] = set()
     try:
-        if command is not None:
-            return _run(command, words, f"{command}.py")
-        if words and words[0] in COMMANDS:
-            return _run(words[0], words[1:], f"jaxmnist {words[0]}")
-        return _refuse(words)
+        if command not in COMMANDS:
+            raise ValueError(f"{command}: expected a command, one of {', '.join(COMMANDS)}; see jaxmnist --help")
+        module = importlib.import_module(f"jaxmnist.cli.{command.replace('-', '_')}")
+        known = _field_names(module.Options)
+        parse = getattr(module, "parse", None)
+        options = parse(words, program) if parse else tyro.cli(module.Options, args=words, prog=program)
+        code: int = module.run(options)
+        return code
+    except SystemExit as stop:  # tyro has printed its help, or what is wrong
+        return stop.code if isinstance(stop.code, int) else 0
     except BrokenPipeError:  # as in `python train.py | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return READER_LEFT
+        return PIPE_CLOSED
     except (ValueError, OSError) as problem:
-        _complain(str(problem))
+        complain(_with_options(str(problem), known))
         return BAD_INPUT
     except KeyboardInterrupt:
-        _complain("interrupted")
+        complain("interrupted")
         return STOPPED
 
 
-def _run(command: str, words: Sequence[str], program: str) -> int:
-    module = COMMANDS[command]
-    known = {}
-    if hasattr(module, "defaults"):
-        with _one_line():  # without --help, which is to show what the defaults become
-            given = [word for word in words if word not in HELP]
-            known["default"] = module.defaults(tyro.cli(module.Options, args=given, prog=program))
-    with _one_line():
-        options = tyro.cli(module.Options, args=words, prog=program, **known)
-    code: int = module.run(options)
-    return code
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name:<{width}}  {line}" for name, line in COMMANDS.items())
+    return (
+        f"usage: jaxmnist COMMAND [OPTIONS]\n\n3Blue1Brown's digit network in functional JAX.\n\n{commands}\n\n"
+        f"jaxmnist COMMAND --help explains a command's options."
+    )
 
 
-def _refuse(words: Sequence[str]) -> int:
-    """No command: the overview, for those who ask for it, or the mistake."""
-    commands: dict[str, Any] = {name: module.Options for name, module in COMMANDS.items()}
-    with _one_line():
-        tyro.extras.subcommand_cli_from_dict(
-            commands, args=words, prog="jaxmnist", description="The digit network in functional JAX."
-        )
-    raise ValueError(f"{' '.join(words)}: expected one of {', '.join(COMMANDS)} first; see --help")
+def _prepare_streams() -> None:
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the shell, as in `python train.py >&-`
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # The terminal may lack a file name's characters; a closed pipe must be noticed before the end.
+            stream.reconfigure(errors="backslashreplace", line_buffering=True)
 
 
-@contextlib.contextmanager
-def _one_line() -> Iterator[None]:
-    """A box of tyro's that tells of a mistake becomes one line."""
-    box = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(box):
-            yield
-    except SystemExit as stop:
-        if not stop.code:
-            raise
-        raise ValueError(_unboxed(box.getvalue())) from None
+def _field_names(options: type) -> set[str]:
+    """The names of a command's options, those of nested groups included."""
+    names = set()
+    for field in dataclasses.fields(options):
+        default = field.default_factory() if callable(field.default_factory) else None
+        names |= _field_names(type(default)) if dataclasses.is_dataclass(default) else {field.name}
+    return names
 
 
-def _unboxed(box: str) -> str:
-    """The message in a box: what stands between its borders, above the first rule."""
-    rows = [line.strip("│ ") for line in box.splitlines() if line.startswith("│")]
-    rule = next((place for place, row in enumerate(rows) if row.startswith("──")), len(rows))
-    return " ".join(rows[:rule]) + "; see --help" if rows else box
-
-
-def _complain(problem: str) -> None:
-    print(f"error: {' '.join(problem.split())}", file=sys.stderr)
+def _with_options(problem: str, names: set[str]) -> str:
+    """Name options in an error instead of arguments: `batch_size=0` becomes `--batch-size 0`."""
+    argument = re.compile(rf"\b({'|'.join(sorted(names, key=len, reverse=True))})=") if names else re.compile("(?!)")
+    return argument.sub(lambda match: f"--{match[1].replace('_', '-')} ", problem)

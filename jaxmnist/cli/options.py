@@ -1,29 +1,67 @@
-"""What commands have in common: which data, which device computes, which network."""
+"""The options that commands share: the recipe, the data, the device, and whose network."""
 
 import dataclasses
 import os
-import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, Literal
 
+import jax
 import tyro
 
-from jaxmnist.config import DatasetName, Platform
-
-if TYPE_CHECKING:
-    import jax
-
-    from jaxmnist.config import Config
-    from jaxmnist.network import Params
-    from jaxmnist.sources import Progress, Splits
+from jaxmnist import devices
+from jaxmnist.cli.console import download_bars
+from jaxmnist.config import Config
+from jaxmnist.cost import COSTS
+from jaxmnist.network import ACTIVATIONS, SIZES, Params
+from jaxmnist.sources import DatasetName, Splits, cache_dir, load
+from jaxmnist.training import start
 
 OptionalPath = Annotated[Path | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint="")]
 """A path that may be left out; its help says what happens then."""
 
-Run = Annotated[str, tyro.conf.arg(metavar="RUN")]
+RunName = Annotated[str, tyro.conf.arg(metavar="RUN")]
 """Whose network: a run's folder, its weights file, or the name of a network that comes with this package."""
+
+ActivationName = Annotated[str, tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices(list(ACTIVATIONS)))]
+CostName = Annotated[str, tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices(list(COSTS)))]
+
+
+@dataclasses.dataclass(frozen=True)
+class SharedRecipe:
+    """The part of a recipe that all networks of a grid share."""
+
+    sizes: tuple[int, ...] = SIZES
+    """Neurons per layer, from the 784 pixels to the 10 digits."""
+    activation: ActivationName = "sigmoid"
+    """Activation function of the hidden layers. (The outputs are sigmoids, or a softmax with cross_entropy.)"""
+    cost: CostName = "squared_error"
+    """Cost C of one example: squared_error is the sum of (a - y)² over the ten outputs."""
+    schedule: Literal["constant", "cosine"] = "cosine"
+    """The learning rate over the run: constant, or cosine, which falls from η to 0 in half a wave."""
+    augmentation: Literal["none", "jitter"] = "none"
+    """jitter turns, stretches and shifts every training image a little at random, anew in every epoch."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe(SharedRecipe):
+    """How to train one network; a `Config` as options."""
+
+    optimizer: Literal["sgd", "momentum", "nesterov"] = "nesterov"
+    """How a gradient becomes a step: sgd, momentum (heavy ball) or nesterov (momentum that looks ahead)."""
+    learning_rate: float = 0.08
+    """Learning rate η: the length of a step along the negative gradient."""
+    momentum: float = 0.9
+    """Momentum coefficient μ in [0, 1): how much of the last step is kept. sgd has none and ignores it."""
+    batch_size: int | Literal["full"] = 32
+    """Examples in a minibatch; full is gradient descent on the whole training set, one step an epoch."""
+    epochs: int | Literal["auto"] = "auto"
+    """Passes over the training set; auto is 30 for MNIST's 60,000 examples and more for a smaller set."""
+
+    def config(self) -> Config:
+        """The recipe that these options describe."""
+        return Config(**vars(self))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,45 +72,39 @@ class DataOptions:
     """What to learn. auto is mnist, or digits (scikit-learn's small ones) where MNIST can't be had, and says so; a set asked for by name never falls back."""  # noqa: E501
     data_dir: OptionalPath = None
     """Folder with the four IDX files, gzipped or plain (default: $JAXMNIST_DATA_DIR, else download into a cache)."""
-    platform: Platform = "auto"
+    platform: devices.Platform = "auto"
     """Where to compute. auto is the fastest that JAX finds; gpu or tpu is an error where there is none."""
 
 
 Data = Annotated[tyro.conf.OmitArgPrefixes[DataOptions], tyro.conf.arg(name="data", help="What to learn, and where.")]
 
 
-def select_device(options: DataOptions) -> "jax.Device":
-    """The device that the options ask for; JAX starts only here.
+def select_device(options: DataOptions) -> jax.Device:
+    """Select the device that the options ask for; JAX starts only here.
 
     Raises:
-        ValueError: when there is none.
+        ValueError: if there is none.
     """
-    if options.platform == "cpu":
-        os.environ["JAX_PLATFORMS"] = "cpu"  # before JAX starts, so that it leaves an accelerator to others
-
-    from jaxmnist import devices
-
-    _remember_compiled()
+    _cache_compiled_programs()
     return devices.select(options.platform)
 
 
-def load_data(options: DataOptions) -> "Splits":
-    """The data that the options ask for, on JAX's default device; says what the user must know about it.
+def load_data(options: DataOptions) -> Splits:
+    """Load the data that the options ask for onto JAX's default device, and print what the user must know about it.
 
     Raises:
-        ValueError: when the data isn't what it should be.
-        OSError: when it can't be had.
+        ValueError: if the data isn't what it should be.
+        OSError: if it can't be read.
     """
-    from jaxmnist import sources
-
-    splits = sources.load(options.dataset, options.data_dir, _download_bars())
+    with download_bars() as show:
+        splits = load(options.dataset, options.data_dir, show)
     if splits.notice:
         print(f"note: {splits.notice}", file=sys.stderr, flush=True)
     return splits
 
 
 def data_of_run(options: DataOptions, about: Mapping[str, Any]) -> DataOptions:
-    """The data asked for; auto is what a run was trained on, by what its weights file says."""
+    """The data asked for, where auto means what the run was trained on, by its weights file."""
     trained_on = about.get("dataset", "mnist")
     if options.dataset != "auto" or trained_on == "mnist":
         return options
@@ -80,59 +112,34 @@ def data_of_run(options: DataOptions, about: Mapping[str, Any]) -> DataOptions:
 
 
 def check_seed(seed: int) -> None:
-    """Refuse a seed that is none: `jax.random.key` would take another in its place.
+    """Reject seeds outside uint32, which `jax.random.key` would silently wrap.
 
     Raises:
         ValueError: naming the seed.
     """
     if not 0 <= seed < 2**32:
-        raise ValueError(f"seed {seed}: expected a whole number from 0 to {2**32 - 1:,}; try --seed 0")
+        raise ValueError(f"seed={seed}: expected a whole number from 0 to {2**32 - 1:,}; for example seed=0")
 
 
-def untrained(seed: int, config: "Config", device: "jax.Device") -> "Params":
-    """The network that a training run with this seed starts from, whatever the number of examples."""
-    import jax
-
-    from jaxmnist.training import start
-
+def untrained(seed: int, config: Config, device: jax.Device) -> Params:
+    """The network that a training run with this seed starts from."""
     with jax.default_device(device):
-        params: Params = start(jax.random.key(seed), config, examples=60_000).params
+        params: Params = start(jax.random.key(seed), config).params
     return params
 
 
-def _remember_compiled() -> None:
-    """Let JAX keep compiled programs for the next run, where nobody else can put any: a second start saves a second.
+def _cache_compiled_programs() -> None:
+    """Let JAX keep compiled programs in a folder that only this user can write: a second start saves a second.
 
-    Without a folder that is this user's alone nothing is kept. JAX's own JAX_COMPILATION_CACHE_DIR goes first.
+    JAX's own JAX_COMPILATION_CACHE_DIR takes precedence.
     """
-    import jax
-
-    from jaxmnist.sources import cache_dir
-
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
     folder = cache_dir() / "compiled"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = folder.lstat()
+        folder.chmod(0o700)  # fails if the folder belongs to somebody else
     except OSError:
         return
-    if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077:
-        jax.config.update("jax_compilation_cache_dir", str(folder))  # type: ignore[no-untyped-call]
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # type: ignore[no-untyped-call]
-
-
-def _download_bars() -> "Progress":
-    """One bar for each file of a download, drawn where there is a terminal."""
-    from tqdm import tqdm
-
-    bars: dict[str, tqdm] = {}
-
-    def show(file: str, expected: int, arrived: int) -> None:
-        if file not in bars:
-            bars[file] = tqdm(total=expected, desc=file, unit="B", unit_scale=True, unit_divisor=1024, disable=None)
-        bars[file].update(arrived - bars[file].n)
-        if arrived == expected:
-            bars[file].close()
-
-    return show
+    jax.config.update("jax_compilation_cache_dir", str(folder))  # type: ignore[no-untyped-call]
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # type: ignore[no-untyped-call]

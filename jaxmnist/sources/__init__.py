@@ -14,7 +14,6 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from jaxmnist.config import DatasetName
 from jaxmnist.dataset import Dataset
 from jaxmnist.handwriting.normalise import centre
 from jaxmnist.sources.download import DownloadError, RemoteFile, download, matches
@@ -31,6 +30,7 @@ HOW_TO_GET_MNIST = (
     "JAXMNIST_DATA_DIR, or connect this machine to the network"
 )
 
+DatasetName = Literal["auto", "mnist", "fashion_mnist", "kmnist", "digits"]
 DownloadedName = Literal["mnist", "fashion_mnist", "kmnist"]
 Progress = Callable[[str, int, int], None]
 """Called with a file's name, the bytes that are expected and the bytes that have arrived."""
