@@ -135,7 +135,7 @@ function averaged({ height, width, values }, rows) {
   for (let row = 0; row < rows; row++) {
     const begin = row * step, end = (row + 1) * step;
     for (let old = Math.floor(begin); old < Math.min(Math.ceil(end), height); old++) {
-      const share = Math.max(Math.min(end, old + 1) - Math.max(begin, old), 0) / step;
+      const share = Math.max(Math.min(end, old + 1) - Math.max(begin, old), 0) * (rows / height);
       for (let x = 0; x < width; x++) means[row * width + x] += share * values[old * width + x];
     }
   }
