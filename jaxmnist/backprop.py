@@ -195,7 +195,7 @@ def central_differences(
 
     def slope(index: Int[Array, ""]) -> Float[Array, ""]:
         changes = jnp.stack([h, -h])
-        costs = jax.vmap(lambda change: cost_of(as_params(flat + change * (every_index == index))))(changes)
+        costs = jax.vmap(lambda change: cost_of(as_params(flat + jnp.where(every_index == index, change, 0))))(changes)
         return (costs[0] - costs[1]) / (2 * h)
 
     return cast(Array, jax.lax.map(slope, indices))

@@ -121,8 +121,9 @@ def _is_number(value: object) -> bool:
 
 
 def _is_network(sizes: object) -> bool:
-    whole = isinstance(sizes, tuple) and len(sizes) >= 2 and all(map(_is_integer, sizes))
-    return whole and sizes[0] == 784 and sizes[-1] == 10
+    if not isinstance(sizes, tuple) or len(sizes) < 2 or not all(map(_is_integer, sizes)):
+        return False
+    return bool(sizes[0] == 784 and sizes[-1] == 10)
 
 
 def _one_of(field: str, names: Any) -> _Rule:

@@ -55,7 +55,7 @@ def permutation(key: Key[Array, ""], n: int) -> UInt32[Array, "n"]:
     numbers = jnp.arange(n, dtype=jnp.uint32)
     order = numbers
     for round_key in jax.random.split(key, -(-32 // random_bits)):
-        sort_keys = jax.random.bits(round_key, (n,)) >> number_bits << number_bits
+        sort_keys = jax.random.bits(round_key, (n,), jnp.uint32) >> number_bits << number_bits
         order = order[jnp.sort(sort_keys | numbers) & ((1 << number_bits) - 1)]
     return order
 
@@ -117,7 +117,7 @@ def jitter(key: Key[Array, ""], dataset: Dataset) -> Dataset:
     def move(image_and_moves: tuple[UInt8[Array, "784"], Float[Array, "5"]]) -> UInt8[Array, "784"]:
         image, (turn, across, along, right, down) = image_and_moves
         cos, sin = jnp.cos(TURN * turn), jnp.sin(TURN * turn)
-        x = (jnp.arange(28) - 13.5)[None, :]
+        x = (jnp.arange(28, dtype=moves.dtype) - 13.5)[None, :]
         y = x.T
         column = (cos * x - sin * y) * jnp.exp(STRETCH * across) + SHIFT * right + 15
         row = (sin * x + cos * y) * jnp.exp(STRETCH * along) + SHIFT * down + 15

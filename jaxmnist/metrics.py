@@ -43,8 +43,10 @@ def evaluate(params: Params, dataset: Dataset, activation: str = "sigmoid", cost
 
     def evaluate_example(example: Dataset) -> tuple[Float[Array, ""], Bool[Array, ""]]:
         z = weighted_sums(params, scale(example.images), activation)[-1]
-        correct = jnp.argmax(COSTS[cost].outputs(z)) == example.labels
-        return jnp.sum(COSTS[cost].terms(z, one_hot(example.labels))), correct
+        predicted = jnp.argmax(COSTS[cost].outputs(z))
+        return jnp.sum(COSTS[cost].terms(z, one_hot(example.labels))), predicted == example.labels.astype(
+            predicted.dtype
+        )
 
     costs, correct = jax.lax.map(evaluate_example, dataset, batch_size=CHUNK)
     return Metrics(jnp.mean(costs), jnp.mean(correct))

@@ -6,7 +6,7 @@ library's optimizers work in place of the other's.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -22,12 +22,14 @@ LearningRate = ArrayLike | Schedule
 """η: a number, an array, which may be traced, or a schedule."""
 
 
+@runtime_checkable
 class Init(Protocol):
     """params -> state: the optimizer's state before the first step."""
 
     def __call__(self, params: Tree, /) -> Any: ...  # noqa: D102
 
 
+@runtime_checkable
 class Update(Protocol):
     """(gradient, state, params) -> (updates, state): the updates are added to the parameters."""
 
@@ -39,6 +41,17 @@ class Optimizer(NamedTuple):
 
     init: Init
     update: Update
+
+
+@runtime_checkable
+class AnyOptimizer(Protocol):
+    """An optimizer of ours or of optax's."""
+
+    @property
+    def init(self) -> Init: ...  # noqa: D102
+
+    @property
+    def update(self) -> Update: ...  # noqa: D102
 
 
 class SgdState(NamedTuple):

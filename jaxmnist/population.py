@@ -94,7 +94,8 @@ def evaluate_many(
     params: Params, dataset: Dataset, activation: str = "sigmoid", cost: str = "squared_error"
 ) -> Metrics:
     """Measure every network of a population on a set; each result has shape (members,)."""
-    return jax.vmap(lambda params: evaluate(params, dataset, activation, cost))(params)
+    metrics: Metrics = jax.vmap(lambda params: evaluate(params, dataset, activation, cost))(params)
+    return metrics
 
 
 def train_population(

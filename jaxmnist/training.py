@@ -17,7 +17,7 @@ from jaxmnist.cost import mean_cost
 from jaxmnist.dataset import Dataset, jitter, minibatch_order, one_hot, scale, take
 from jaxmnist.metrics import Metrics, evaluate
 from jaxmnist.network import Params, init
-from jaxmnist.optimizers import LearningRate, Optimizer, apply_updates, cosine, momentum, nesterov, sgd
+from jaxmnist.optimizers import AnyOptimizer, LearningRate, Optimizer, apply_updates, cosine, momentum, nesterov, sgd
 
 GATHERED = 3_000
 """Examples gathered from the data at a time: they stay in a processor's cache until their steps come. On two cores an
@@ -76,7 +76,7 @@ def count_steps(config: Config, examples: int) -> int:
 
 
 @partial(jax.jit, static_argnames="optimizer")
-def start(key: Key[Array, ""], config: Config, optimizer: Optimizer | None = None) -> TrainState:
+def start(key: Key[Array, ""], config: Config, optimizer: AnyOptimizer | None = None) -> TrainState:
     """Make the state before training: a random network, an optimizer at rest, a key for the shuffles.
 
     Args:
@@ -92,7 +92,7 @@ def start(key: Key[Array, ""], config: Config, optimizer: Optimizer | None = Non
 
 
 def train_step(
-    state: TrainState, batch: Dataset, config: Config, optimizer: Optimizer
+    state: TrainState, batch: Dataset, config: Config, optimizer: AnyOptimizer
 ) -> tuple[TrainState, Float[Array, ""]]:
     """One step of gradient descent on one minibatch.
 
@@ -114,7 +114,7 @@ def train_step(
 
 
 def train_steps(
-    state: TrainState, batches: Dataset, config: Config, optimizer: Optimizer
+    state: TrainState, batches: Dataset, config: Config, optimizer: AnyOptimizer
 ) -> tuple[TrainState, Float[Array, "steps"]]:
     """Make one `train_step` on each minibatch in turn, as one `lax.scan`.
 
@@ -132,7 +132,7 @@ def train_steps(
 
 @partial(jax.jit, static_argnames="optimizer")
 def train_epoch(
-    state: TrainState, train_set: Dataset, config: Config, optimizer: Optimizer | None = None
+    state: TrainState, train_set: Dataset, config: Config, optimizer: AnyOptimizer | None = None
 ) -> tuple[TrainState, Float[Array, "steps"]]:
     """Make one pass over the training set, newly shuffled: one compiled program.
 
@@ -199,7 +199,7 @@ def train(
     train_set: Dataset,
     test_set: Dataset,
     config: Config,
-    optimizer: Optimizer | None = None,
+    optimizer: AnyOptimizer | None = None,
 ) -> tuple[TrainState, History]:
     """A whole training run as one pure function of a key, the data and a recipe.
 

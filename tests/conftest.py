@@ -5,6 +5,8 @@ from pathlib import Path
 import jax
 import pytest
 
+from jaxmnist.sources import load
+
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -28,3 +30,9 @@ def mnist_dir():
     if not (folder / "train-images-idx3-ubyte.gz").is_file():
         pytest.skip(f"the real MNIST is not in {folder}; name its folder with JAXMNIST_DATA_DIR")
     return folder
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """scikit-learn's small digits, which are always there."""
+    return load("digits")

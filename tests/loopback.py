@@ -1,6 +1,6 @@
 """An HTTP server on this machine that answers as well or as badly as a test tells it to.
 
-A behaviour is a function of the request's handler; most are made by the functions below.
+A behaviour is a function of the request's handler.
 """
 
 import contextlib
@@ -11,19 +11,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 PATIENCE_SECONDS = 60
-"""How long the server keeps a client waiting, so that one without a time limit fails its test and does not hang it."""
+"""How long the server keeps a client waiting: a client without a time limit fails its test, but doesn't hang it."""
 
 
 class Loopback(ThreadingHTTPServer):
-    """Serves until it is closed.
+    """An HTTP server.
 
     Attributes:
-        behaviours: what answers, by the path of the URL.
-        requested: the paths that were asked for, in order.
-        closing: is set when the server closes, for behaviours that wait.
+        behaviours: the behaviour for each path.
+        requested: the paths that were requested, in order.
+        closing: set when the server closes, for behaviours that wait.
     """
 
-    daemon_threads = False  # so that closing waits for every answer to end
+    daemon_threads = False  # closing waits for every answer to end
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -53,7 +53,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def running():
-    """A server in a thread, closed at the end together with every answer that is still under way."""
+    """A server in a thread. At the end it closes, with all answers that are still under way."""
     with Loopback() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -67,64 +67,62 @@ def running():
 
 @contextlib.contextmanager
 def refusing():
-    """The URL of a port that nobody listens on; it is held, so that nobody else will meanwhile."""
+    """The URL of a port on which nobody listens."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{held.getsockname()[1]}/file"
 
 
-def sends(content, offered=None, kind="application/octet-stream"):
-    """Sends the content; offers its true length in the header, or another."""
-
-    def behaviour(handler):
-        _begin(handler, len(content) if offered is None else offered, kind)
-        handler.wfile.write(content)
-
-    return behaviour
+def sends(content, offered=None):
+    """Sends the content and its length, or another length."""
+    return lambda handler: _answer(handler, len(content) if offered is None else offered, content)
 
 
-def pauses(content, seconds):
-    """Sends one half of the content, and after some seconds the other."""
-
-    def behaviour(handler):
-        _begin(handler, len(content))
-        handler.wfile.write(content[: len(content) // 2])
-        handler.server.closing.wait(seconds)
-        handler.wfile.write(content[len(content) // 2 :])
-
-    return behaviour
+def sends_without_length(content):
+    """Sends the content without saying how long it is."""
+    return lambda handler: _answer(handler, None, content)
 
 
 def stalls(content):
-    """Sends one half of the content, and then nothing."""
-    return pauses(content, PATIENCE_SECONDS)
+    """Sends half of the content, then nothing."""
+
+    def behaviour(handler):
+        _answer(handler, len(content), content[: len(content) // 2])
+        stays_silent(handler)
+
+    return behaviour
 
 
 def drips(content):
-    """Sends the headers, and then four bytes of the content a second."""
+    """Sends the headers, then 20 bytes a second of the content."""
 
     def behaviour(handler):
-        _begin(handler, len(content))
+        _answer(handler, len(content))
         _drip(handler, content)
 
     return behaviour
 
 
 def drips_headers(handler):
-    """Sends four bytes of its headers a second, so that no wait for the next one is long."""
-    _drip(handler, b"HTTP/1.0 200 OK\r\nServer: " + b"s" * 4 * PATIENCE_SECONDS)
+    """Sends 20 bytes a second of its headers."""
+    _drip(handler, b"HTTP/1.0 200 OK\r\nServer: " + b"s" * 10_000)
 
 
 def never_ends(handler):
-    """Says no length and sends zeros for as long as anybody listens."""
-    _begin(handler, None)
+    """Sends zeros for as long as anybody listens."""
+    _answer(handler, None)
     while not handler.server.closing.is_set():
         handler.wfile.write(bytes(65_536))
 
 
 def stays_silent(handler):
-    """Takes the request and says nothing."""
+    """Takes the request and sends nothing."""
     handler.server.closing.wait(PATIENCE_SECONDS)
+
+
+def is_no_http(handler):
+    """Sends something that isn't HTTP."""
+    handler.wfile.write(b"220 mail.example ESMTP\r\n")
 
 
 def refuses(code):
@@ -132,22 +130,33 @@ def refuses(code):
     return lambda handler: handler.send_error(code)
 
 
+def redirects(location):
+    """Answers with a redirect."""
+
+    def behaviour(handler):
+        handler.send_response(302)
+        handler.send_header("Location", location)
+        handler.end_headers()
+
+    return behaviour
+
+
 def in_turn(*behaviours):
-    """Answers the first request with the first behaviour, the next with the next, and all others with the last."""
+    """Answers each request with the next behaviour; after the last one, with the last."""
     remaining = list(behaviours)
     return lambda handler: (remaining.pop(0) if len(remaining) > 1 else remaining[0])(handler)
 
 
-def _begin(handler, length, kind="application/octet-stream"):
+def _answer(handler, length, content=b""):
     handler.send_response(200)
-    handler.send_header("Content-Type", kind)
     if length is not None:
         handler.send_header("Content-Length", str(length))
     handler.end_headers()
+    handler.wfile.write(content)
 
 
 def _drip(handler, content):
-    for byte in content[: 4 * PATIENCE_SECONDS]:
+    for byte in content:
         handler.wfile.write(bytes([byte]))
-        if handler.server.closing.wait(0.25):
+        if handler.server.closing.wait(0.05):
             return

@@ -4,11 +4,11 @@ import stat
 import pytest
 
 from jaxmnist.runs import files
-from jaxmnist.runs.files import write_atomically
+from jaxmnist.runs.files import clear_temporaries, write_atomically
 
 
-def test_the_content_replaces_the_old_one_and_nothing_else_stays(tmp_path):
-    path = tmp_path / "file"
+def test_the_content_replaces_the_old_one_and_no_other_file_stays(tmp_path):
+    path = tmp_path / ("n" * 250)  # file systems allow 255 bytes
     for content in (b"old", b"", b"new" * 100_000):
         write_atomically(path, content)
         assert path.read_bytes() == content
@@ -25,7 +25,7 @@ def test_permissions_follow_the_umask(tmp_path):
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_a_failure_leaves_the_old_content_and_no_other_file(tmp_path, step, monkeypatch):
+def test_a_failure_leaves_the_old_content_and_no_other_file(step, tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
@@ -45,3 +45,20 @@ def test_the_name_appears_only_after_the_content_is_on_the_disk(tmp_path, monkey
         monkeypatch.setattr(files.os, name, lambda *given, name=name, call=call: (calls.append(name), call(*given)))
     write_atomically(tmp_path / "file", b"x")
     assert calls == ["fsync", "replace", "fsync"]
+
+
+def test_only_our_own_temporaries_are_cleared(tmp_path, monkeypatch):
+    with monkeypatch.context() as killed:  # before the last step, and before the file could be removed
+        killed.setattr(files.os, "replace", lambda *_: 1 / 0)
+        killed.setattr(files.os, "unlink", lambda *_: None)
+        with pytest.raises(ZeroDivisionError):
+            write_atomically(tmp_path / "file", b"x")
+    (left,) = tmp_path.iterdir()
+    others = [".mine.part", ".x.jaxmnist-part", "notes.jaxmnist-part", f"{left.name}.txt"]
+    for name in others:
+        (tmp_path / name).touch()
+    (tmp_path / ".00000000.jaxmnist-part").mkdir()
+    (tmp_path / ".00000001.jaxmnist-part").symlink_to(tmp_path / ".mine.part")
+    clear_temporaries(tmp_path)
+    kept = sorted([*others, ".00000000.jaxmnist-part", ".00000001.jaxmnist-part"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == kept

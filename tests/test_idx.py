@@ -10,7 +10,7 @@ import zlib
 import numpy as np
 import pytest
 
-from jaxmnist.sources.idx import IMAGES, LABELS, MOST_EXAMPLES, read_images, read_labels
+from jaxmnist.sources.idx import MAGIC, MAX_EXAMPLES, read_images, read_labels
 
 READERS = {"images": read_images, "labels": read_labels}
 
@@ -49,7 +49,7 @@ def write(tmp_path):
 
 @pytest.fixture
 def deadline():
-    """Interrupts a test after 5 s, which even a machine under load needs for no small file."""
+    """Interrupts a test after 5 s, more than enough for a small file on a busy machine."""
 
     def interrupt(*_):
         raise TimeoutError("still waiting after 5 s")
@@ -62,7 +62,7 @@ def deadline():
 
 
 def refusal(read, path):
-    """What the ValueError says, after the path that it begins with."""
+    """What the ValueError says after the path."""
     with pytest.raises(ValueError, match=re.escape(f"{path}: ")) as raised:
         read(path)
     message = str(raised.value).removeprefix(f"{path}: ")
@@ -70,11 +70,11 @@ def refusal(read, path):
     return message
 
 
-# packed and unpacked are told apart by their content, so each comes under the other's name too
+# the content tells gzipped and plain files apart, so each comes under the other's name too
 @pytest.mark.parametrize("name", ["file-ubyte", "file-ubyte.gz"])
 @pytest.mark.parametrize("pack", [bytes, packed])
-@pytest.mark.parametrize("count", [1, 2, 3, 10, 100, 1_000])
-def test_what_was_written_is_read(count, pack, name, write):
+@pytest.mark.parametrize("count", [1, 3, 1_000])
+def test_files_are_read_as_written(count, pack, name, write):
     pixels, labels = examples(count, seed=count)
     images_read = read_images(write(pack(images_file(pixels)), f"images-{name}"))
     labels_read = read_labels(write(pack(labels_file(labels)), f"labels-{name}"))
@@ -83,7 +83,7 @@ def test_what_was_written_is_read(count, pack, name, write):
 
 
 def test_as_many_examples_as_mnist_holds_are_read(write):
-    labels = np.arange(MOST_EXAMPLES).astype(np.uint8) % 10
+    labels = np.arange(MAX_EXAMPLES).astype(np.uint8) % 10
     np.testing.assert_array_equal(read_labels(write(labels_file(labels))), labels, strict=True)
 
 
@@ -93,18 +93,19 @@ def test_an_archive_in_several_members_is_one_file(write):
     np.testing.assert_array_equal(read_images(path), PIXELS, strict=True)
 
 
-@pytest.mark.parametrize("magic", [IMAGES, LABELS])
-def test_magic_numbers_say_unsigned_bytes_and_how_many_dimensions(magic):
-    unsigned_byte, dimensions = 0x08, {IMAGES: 3, LABELS: 1}[magic]
-    assert magic.to_bytes(4) == bytes([0, 0, unsigned_byte, dimensions])
+def test_magic_numbers_declare_unsigned_bytes_and_the_number_of_dimensions():
+    assert {kind: magic.to_bytes(4) for kind, magic in MAGIC.items()} == {
+        "images": bytes([0, 0, 0x08, 3]),
+        "labels": bytes([0, 0, 0x08, 1]),
+    }
 
 
 HUGE = 2**32 - 1
 REFUSED = {
     "magic": ("images", b"\0\0\x09\x03" + FILES["images"][4:], ["0x00000903", "0x00000803"]),
     "magic of labels": ("labels", b"\0\0\x09\x01" + FILES["labels"][4:], ["0x00000901", "0x00000801"]),
-    "labels for images": ("images", FILES["labels"], ["0x00000801 (labels)", "0x00000803 (images)", "swapped"]),
-    "images for labels": ("labels", FILES["images"], ["0x00000803 (images)", "0x00000801 (labels)", "swapped"]),
+    "labels for images": ("images", FILES["labels"], ["0x00000801", "expected images with 0x00000803", "swapped"]),
+    "images for labels": ("labels", FILES["images"], ["0x00000803", "expected labels with 0x00000801", "swapped"]),
     "27x28": ("images", images_file(PIXELS[:, : 27 * 28], 27, 28), ["27×28", "28×28"]),
     "28x27": ("images", images_file(PIXELS[:, : 28 * 27], 28, 27), ["28×27", "28×28"]),
     "784x1": ("images", images_file(PIXELS, 784, 1), ["784×1", "28×28"]),
@@ -130,7 +131,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("pack", [bytes, packed])
 @pytest.mark.parametrize("fault", REFUSED)
-def test_a_fault_is_refused_with_what_was_found_and_expected(fault, pack, write):
+def test_a_fault_is_refused_with_the_found_and_the_expected(fault, pack, write):
     kind, content, words = REFUSED[fault]
     message = refusal(READERS[kind], write(pack(content)))
     assert [word for word in words if word not in message] == []
@@ -138,9 +139,9 @@ def test_a_fault_is_refused_with_what_was_found_and_expected(fault, pack, write)
 
 @pytest.mark.parametrize("pack", [bytes, packed])
 @pytest.mark.parametrize("kind", FILES)
-def test_every_truncation_is_refused(kind, pack, write):
+def test_truncations_are_refused(kind, pack, write):
     whole = pack(FILES[kind])
-    for size in range(len(whole)):
+    for size in [*range(min(len(whole), 40)), *range(40, len(whole), 97), len(whole) - 1]:
         refusal(READERS[kind], write(whole[:size]))
 
 
@@ -172,17 +173,17 @@ def test_a_folder_is_refused(tmp_path, deadline):
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 @pytest.mark.parametrize("read", READERS.values(), ids=READERS)
-def test_a_pipe_that_nobody_writes_to_is_refused_at_once(read, tmp_path, deadline):
+def test_a_pipe_without_a_writer_is_refused_at_once(read, tmp_path, deadline):
     os.mkfifo(tmp_path / "pipe")
     assert "not a regular file" in refusal(read, tmp_path / "pipe")
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_a_random_change_of_one_byte_of_an_archive_changes_nothing_or_is_refused(kind, write):
+def test_a_changed_byte_in_an_archive_changes_nothing_or_is_refused(kind, write):
     generator = np.random.default_rng(1)
     archive = packed(FILES[kind])
     refusals = []
-    for _ in range(300):
+    for _ in range(100):
         changed = bytearray(archive)
         changed[generator.integers(len(archive))] ^= generator.integers(1, 256)
         path = write(changed)
@@ -193,96 +194,95 @@ def test_a_random_change_of_one_byte_of_an_archive_changes_nothing_or_is_refused
         else:
             np.testing.assert_array_equal(content, CONTENTS[kind], strict=True)
     assert all(refusal.startswith(f"{path}: ") for refusal in refusals)
-    assert len(refusals) > 100  # only the 7 bytes of the archive's header that date and describe it may change
+    assert len(refusals) > 50  # only 7 bytes of the archive's header, its date and description, may change
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_a_random_change_of_one_byte_of_a_plain_file_is_read_as_written_or_refused(kind, write):
+def test_a_changed_byte_in_a_plain_file_is_read_as_written_or_refused(kind, write):
     generator = np.random.default_rng(2)
     header = len(FILES[kind]) - CONTENTS[kind].size
-    # a header is a small part of the images' file, so every other change goes there
-    places = [generator.integers(header if turn % 2 else len(FILES[kind])) for turn in range(300)]
-    for place in places:
+    for turn in range(100):
+        # a header is a small part of the images' file, so every other change is in it
+        index = generator.integers(header if turn % 2 else len(FILES[kind]))
         changed = bytearray(FILES[kind])
-        changed[place] ^= generator.integers(1, 256)
+        changed[index] ^= generator.integers(1, 256)
         written = np.frombuffer(changed[header:], np.uint8).reshape(CONTENTS[kind].shape)
         path = write(changed)
-        if place < header or (kind == "labels" and written.max() > 9):
+        if index < header or (kind == "labels" and written.max() > 9):
             refusal(READERS[kind], path)
         else:
             np.testing.assert_array_equal(READERS[kind](path), written, strict=True)
 
 
 MIB = 2**20
-UNPACKED_AT_MOST = MOST_EXAMPLES * 784
+PIXELS_OF_ALL = MAX_EXAMPLES * 784
 
 READ_IN_LITTLE_MEMORY = """
 import gzip, resource, sys, time
 from pathlib import Path
 from jaxmnist.sources.idx import read_images, read_labels
 
-path, read, allowed = Path(sys.argv[1]), eval(sys.argv[2]), int(sys.argv[3])
-used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + allowed, used + allowed))
-start = time.monotonic()
-try:
-    print(f"read {len(read(path))}")
-except (ValueError, MemoryError) as problem:
-    print(f"{type(problem).__name__}: {problem}")
-print(time.monotonic() - start)
+for path, read, allowed in eval(sys.argv[1]):
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + allowed, -1))
+    start = time.process_time()
+    try:
+        print(f"read {len(eval(read)(Path(path)))}", end="")
+    except (ValueError, MemoryError) as problem:
+        print(f"{type(problem).__name__}: {problem}", end="")
+    print("", time.process_time() - start, sep=chr(9))
 """
 
 
-def read_in_little_memory(path, read, allowed):
-    """What reading a file comes to, and in how many seconds, in a process that may use so many bytes more.
+def read_in_little_memory(*tasks):
+    """The outcome and the processor seconds of reading files in a process, each with so many bytes of memory more.
 
-    The limit is on addresses: the peak that the system counts starts, in a new process, at its parent's.
+    The limit is on address space: the peak that the system counts begins, in a new process, at its parent's.
     """
-    command = [sys.executable, "-c", READ_IN_LITTLE_MEMORY, str(path), read, str(allowed)]
-    outcome, seconds = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    return outcome, float(seconds)
+    tasks = [(str(path), read, allowed) for path, read, allowed in tasks]
+    command = [sys.executable, "-c", READ_IN_LITTLE_MEMORY, repr(tasks)]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [(outcome, float(seconds)) for outcome, seconds in (line.split("\t") for line in lines)]
 
 
 def bomb(header, zeros):
-    packer = zlib.compressobj(9, wbits=31)
+    packer = zlib.compressobj(1, wbits=31)
     pieces = [packer.compress(header), *(packer.compress(bytes(MIB)) for _ in range(zeros // MIB)), packer.flush()]
     return b"".join(pieces)
 
 
-linux_only = pytest.mark.skipif(sys.platform != "linux", reason="measures memory through /proc, which Linux has")
-
-
-@linux_only
-def test_a_gzip_bomb_of_1_gib_needs_no_more_than_an_honest_file(tmp_path, write):
-    """An honest file needs its pixels, the piece being unpacked, at most as large, and zlib's copy of that piece."""
-    allowed = 3 * UNPACKED_AT_MOST + 16 * MIB  # and what Python's and the system's allocators ask for in advance
-    header = struct.pack(">4I", 0x803, MOST_EXAMPLES, 28, 28)
-    honest = write(packed(header + bytes(UNPACKED_AT_MOST)), "honest")
-    dangerous = write(bomb(header, 1024 * MIB), "bomb")
-    assert dangerous.stat().st_size < 1.1e6
-
-    assert read_in_little_memory(honest, "read_images", allowed)[0] == "read 70000"
-    outcome, seconds = read_in_little_memory(dangerous, "read_images", allowed)
-    assert outcome == f"ValueError: {dangerous}: more bytes follow, expected the end after 70,000 images"
-    assert seconds < 2  # 55 MB unpack in 0.2 s, and a machine may be busy
-    # that the limit would have been felt
-    assert read_in_little_memory(dangerous, "lambda path: gzip.open(path).read()", allowed)[0].startswith("MemoryError")
-
-
-@linux_only
-@pytest.mark.parametrize(
-    ("read", "header", "problem"),
-    [
-        ("read_images", struct.pack(">4I", 0x803, *[2**20] * 3), "images of 1048576×1048576 pixels"),
-        ("read_images", struct.pack(">4I", 0x803, HUGE, 28, 28), "header declares 4,294,967,295 examples"),
-        ("read_labels", struct.pack(">2I", 0x801, HUGE), "header declares 4,294,967,295 examples"),
-        ("read_labels", struct.pack(">2I", 0x801, MOST_EXAMPLES), "more bytes follow"),
-    ],
-    ids=["rows and columns", "images", "labels", "honest labels"],
-)
-def test_an_absurd_gzip_bomb_is_refused_by_its_header(read, header, problem, write):
-    # 128 MiB would not fit; the header and 70,000 labels do, with what the allocators ask for in advance
-    outcome, seconds = read_in_little_memory(write(bomb(header, 128 * MIB)), read, 16 * MIB)
-    assert outcome.startswith("ValueError: ")
-    assert problem in outcome
-    assert seconds < 1  # some 10 ms, and a machine may be busy
+@pytest.mark.skipif(sys.platform != "linux", reason="measures memory through /proc, which Linux has")
+def test_gzip_bombs_need_no_more_memory_and_time_than_honest_files(write):
+    # An honest file needs its pixels, the piece being unpacked, at most as large, and zlib's copy of that piece;
+    # and some memory that Python's and the system's allocators ask for in advance.
+    much, little = 3 * PIXELS_OF_ALL + 16 * MIB, 16 * MIB
+    images = struct.pack(">4I", 0x803, MAX_EXAMPLES, 28, 28)
+    honest = write(gzip.compress(images + bytes(PIXELS_OF_ALL), 1), "honest")
+    dangerous = write(bomb(images, 256 * MIB), "bomb")
+    absurd = {
+        "images of 1048576×1048576 pixels": ("read_images", struct.pack(">4I", 0x803, *[2**20] * 3)),
+        "header declares 4,294,967,295 examples": ("read_images", struct.pack(">4I", 0x803, HUGE, 28, 28)),
+        "header declares 4,294,967,295 examples, expected": ("read_labels", struct.pack(">2I", 0x801, HUGE)),
+        "more bytes follow, expected the end after 70,000 labels": (
+            "read_labels",
+            struct.pack(">2I", 0x801, MAX_EXAMPLES),
+        ),
+    }
+    absurd_files = [
+        write(bomb(header, 32 * MIB), f"absurd{index}") for index, (_, header) in enumerate(absurd.values())
+    ]
+    outcomes = read_in_little_memory(
+        *((path, read, little) for path, (read, _) in zip(absurd_files, absurd.values(), strict=True)),
+        (honest, "read_images", much),
+        (dangerous, "read_images", much),
+        (dangerous, "lambda path: gzip.open(path).read()", much),
+    )
+    for problem, (outcome, seconds) in zip(absurd, outcomes[:4], strict=True):
+        assert outcome.startswith("ValueError: ")
+        assert problem in outcome
+        assert seconds < 1  # about 10 ms
+    (read, _), (refused, seconds), (control, _) = outcomes[4:]
+    assert read == "read 70000"
+    assert refused == f"ValueError: {dangerous}: more bytes follow, expected the end after 70,000 images"
+    assert seconds < 2  # 55 MB unpack in 0.2 s
+    assert control.startswith("MemoryError")  # so the limit is felt

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 NAMES = ("best", "source")
 
 
-def test_the_networks_are_in_the_installed_package():
+def test_the_installed_package_has_the_networks():
     packaged = files("jaxmnist").joinpath("pretrained")
     assert sorted(entry.name for entry in packaged.iterdir()) == sorted(f"{name}.safetensors" for name in NAMES)
     for name in NAMES:
@@ -28,7 +28,7 @@ def test_the_networks_are_in_the_installed_package():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_networks_file_says_what_made_it_and_how_good_it_is(name, mnist_dir):
+def test_a_networks_file_says_how_it_was_made_and_how_accurate_it_is(name, mnist_dir):
     network = load_network(name)
     assert network.about["dataset"] == "mnist"
     assert network.about["seed"] == 0
@@ -37,7 +37,7 @@ def test_a_networks_file_says_what_made_it_and_how_good_it_is(name, mnist_dir):
     measured = evaluate(
         network.params, sources.load("mnist", mnist_dir).test, network.config.activation, network.config.cost
     )
-    # An image or two may lie so near to two digits that another order of additions decides.
+    # Another order of additions may decide an image or two between two digits.
     assert float(measured.accuracy) == pytest.approx(network.about["test_accuracy"], abs=0.0002)
 
 
@@ -48,7 +48,7 @@ def test_source_is_3blue1browns_network():
     assert network.about["test_accuracy"] >= 0.945
 
 
-def test_best_is_the_recipe_of_that_name():
+def test_best_has_the_recipe_best():
     network = load_network("best")
     assert (network.config, count_parameters(network.params)) == (RECIPES["best"], 13_002)
     assert network.about["test_accuracy"] >= 0.973
@@ -57,18 +57,18 @@ def test_best_is_the_recipe_of_that_name():
 def test_a_name_is_a_packaged_network_and_a_path_is_a_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "source").mkdir()
-    assert count_parameters(load_network("source").params) == 13_002
+    by_name, by_path = load_network("source"), load_network(PRETRAINED / "source.safetensors")
+    assert count_parameters(by_name.params) == 13_002
+    assert np.array_equal(by_path.params[0].weights, by_name.params[0].weights)
     for path in ("./source", Path("source")):
         with pytest.raises(ValueError, match=r"no weights\.safetensors in it"):
             load_network(path)
     with pytest.raises(ValueError, match="come with jaxmnist: best, source"):
         load_network("nosuch")
-    weights = load_network(PRETRAINED / "source.safetensors").params[0].weights
-    assert np.array_equal(weights, load_network("source").params[0].weights)
 
 
 @pytest.mark.slow
-def test_a_built_wheel_has_the_networks(tmp_path):
+def test_a_wheel_has_the_networks(tmp_path):
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path, ROOT]
     subprocess.run(list(map(str, build)), check=True)
     (wheel,) = tmp_path.glob("*.whl")
@@ -81,7 +81,7 @@ def test_a_built_wheel_has_the_networks(tmp_path):
 @pytest.mark.parametrize(
     "name", [pytest.param("best", marks=pytest.mark.measured), pytest.param("source", marks=pytest.mark.slow)]
 )
-def test_the_command_in_a_networks_file_makes_it_again(name, tmp_path, mnist_dir):
+def test_the_command_in_a_networks_file_reproduces_it(name, tmp_path, mnist_dir):
     packaged = load_network(name)
     python, script, *options = shlex.split(packaged.about["command"])
     assert (python, script) == ("python", "train.py")
@@ -95,5 +95,5 @@ def test_the_command_in_a_networks_file_makes_it_again(name, tmp_path, mnist_dir
     summary = json.loads((tmp_path / "again" / "summary.json").read_text())
     same = np.array_equal(again.params[0].weights, packaged.params[0].weights)
     print(f"{name} again: accuracy {summary['test_accuracy']}, the same bits: {same}, jax {summary['jax']}")
-    # Another JAX or processor adds in another order and ends in another, equally good minimum.
+    # Another version of JAX or another processor adds in another order, and ends in another, equally good minimum.
     assert summary["test_accuracy"] == pytest.approx(packaged.about["test_accuracy"], abs=0.006)

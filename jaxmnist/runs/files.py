@@ -1,12 +1,12 @@
-"""Files that are whole or not there: a reader never meets a half-written one."""
+"""Files that are whole or absent: a reader never meets a half-written one."""
 
 import contextlib
 import os
 import secrets
 from pathlib import Path
 
-TEMPORARY = ".part"
-"""How the name of a file ends that is not whole yet."""
+TEMPORARY = ".jaxmnist-part"
+"""Suffix of a partially written file."""
 
 
 def write_atomically(path: Path, content: bytes, keep_previous: bool = False) -> None:
@@ -23,7 +23,7 @@ def write_atomically(path: Path, content: bytes, keep_previous: bool = False) ->
     Raises:
         OSError: when the disk is full or the folder can't be written; the old file stays, and no other.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
+    temporary = path.with_name(f".{secrets.token_hex(4)}{TEMPORARY}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
@@ -44,18 +44,19 @@ def write_atomically(path: Path, content: bytes, keep_previous: bool = False) ->
 
 
 def previous(path: Path) -> Path:
-    """Where `write_atomically` keeps what a file held before."""
+    """Where `write_atomically` keeps the old file."""
     return path.with_name(f"{path.name}.previous")
 
 
 def clear_temporaries(folder: Path) -> None:
     """Remove what a process that was killed while writing left behind. Nobody may be writing there."""
-    for leftover in folder.glob(f".*{TEMPORARY}"):
-        leftover.unlink(missing_ok=True)
+    for path in folder.glob("." + 8 * "[0-9a-f]" + TEMPORARY):
+        if path.is_file() and not path.is_symlink():
+            path.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Force a folder's entries to the disk, where the system lets a folder be opened."""
+    """Force a folder's entries to the disk, if the system can open folders."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

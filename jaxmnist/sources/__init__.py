@@ -1,8 +1,9 @@
-"""Where the data comes from: IDX files in a folder, the cache, a download, or the embedded digits.
+"""Where data comes from: IDX files in a folder, the cache, a download, or scikit-learn's digits.
 
-This module looks at the environment, since that is where a machine says where its data is.
+`load` reads two environment variables: JAXMNIST_DATA_DIR names the data's folder, XDG_CACHE_HOME the cache's.
 """
 
+import hashlib
 import os
 from collections.abc import Callable
 from functools import partial
@@ -10,41 +11,27 @@ from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Float, UInt8
-from PIL import Image
 
 from jaxmnist.dataset import Dataset
-from jaxmnist.handwriting.normalise import centre
-from jaxmnist.sources.download import DownloadError, RemoteFile, download, matches
+from jaxmnist.sources.digits import load_digits_like_mnist
+from jaxmnist.sources.download import RemoteFile, fetch
 from jaxmnist.sources.idx import read_images, read_labels
 
-FILES = {
-    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
-    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
-}
-"""MNIST's four files; Fashion-MNIST and Kuzushiji-MNIST use the same names."""
-
-HOW_TO_GET_MNIST = (
-    "put its four IDX files (train-images-idx3-ubyte.gz, …) into a folder and name it with --data-dir or "
-    "JAXMNIST_DATA_DIR, or connect this machine to the network"
-)
-
-DatasetName = Literal["auto", "mnist", "fashion_mnist", "kmnist", "digits"]
 DownloadedName = Literal["mnist", "fashion_mnist", "kmnist"]
-Progress = Callable[[str, int, int], None]
-"""Called with a file's name, the bytes that are expected and the bytes that have arrived."""
+DatasetName = Literal["auto", DownloadedName, "digits"]
+Progress = Callable[[str, int, int], object]
+"""Called with a file's name, its size, and the number of its bytes that have arrived."""
 
 
 class Splits(NamedTuple):
-    """A data set in two parts: what a network learns from, and what it is judged by.
+    """A data set in two parts.
 
     Attributes:
         name: mnist, fashion_mnist, kmnist or digits.
         origin: where it came from: a folder, or scikit-learn.
         train: the training set.
         test: the test set.
-        notice: what the user must know, if it is not what they would expect; else empty.
+        notice: what the user should know if this isn't the data set they expect; else empty.
     """
 
     name: str
@@ -57,53 +44,61 @@ class Splits(NamedTuple):
 def load(
     name: DatasetName = "auto",
     data_dir: str | os.PathLike[str] | None = None,
-    progress: Progress = lambda file, expected, arrived: None,
+    on_progress: Progress = lambda file, size, arrived: None,
 ) -> Splits:
     """Load a data set onto JAX's default device.
 
     Args:
-        name: mnist, fashion_mnist and kmnist come from the data folder if there is one, else from the cache,
-            else from the network into the cache. digits is scikit-learn's, 8×8 made like MNIST. auto is
-            mnist, and digits with a `notice` where MNIST can't be had.
-        data_dir: a folder with the four IDX files, gzipped or plain, or with such a folder named as the data
-            set; without it, the environment variable JAXMNIST_DATA_DIR counts. With digits it is a contradiction.
-        progress: is told of a download's progress.
+        name: mnist, fashion_mnist and kmnist come from the data folder if one is named, else from the cache,
+            into which missing files are downloaded. digits is scikit-learn's 8×8 digits, made like MNIST. auto is
+            mnist, or digits with a `notice` if MNIST isn't available.
+        data_dir: a folder with the four IDX files, gzipped or plain, or with a subfolder of them named like
+            the data set; by default the environment variable JAXMNIST_DATA_DIR. Not allowed with digits.
+        on_progress: called while a file is downloaded.
 
     Raises:
-        ValueError: for an unknown name, for a folder of digits, and for a file that is not what it should be.
-        OSError: for a folder or file that can't be read, and (`DownloadError`) for data that can't be had.
+        ValueError: if the name is unknown, or if a file is missing from the folder or isn't what it should be.
+        OSError: if a file can't be read, or (`DownloadError`) can't be downloaded.
     """
     if name not in get_args(DatasetName):
-        raise ValueError(f"dataset {name!r}: expected one of {', '.join(get_args(DatasetName))}")
-    if name == "digits" and data_dir is not None:
-        raise ValueError(
-            f"data dir {data_dir}: contradicts the data set digits, which comes with scikit-learn; name the folder's "
-            f"data set too, as --dataset mnist, or leave --data-dir out"
-        )
+        raise ValueError(f"dataset={name}: expected one of {', '.join(get_args(DatasetName))}")
     if name == "digits":
-        return _digits()
+        if data_dir is not None:
+            raise ValueError(
+                f"data_dir={data_dir}: contradicts dataset=digits, which comes with scikit-learn; "
+                f"name the folder's data set too, as dataset=mnist, or leave data_dir out"
+            )
+        return Splits("digits", "scikit-learn's load_digits", *load_digits_like_mnist())
     data_dir = data_dir or os.environ.get("JAXMNIST_DATA_DIR")
     if data_dir:
-        return _from_folder(name, Path(data_dir))
+        name = "mnist" if name == "auto" else name
+        folder = Path(data_dir, name) if Path(data_dir, name).is_dir() else Path(data_dir)
+        return Splits(name, str(folder), _read_part(folder, "train"), _read_part(folder, "t10k"))
     if name != "auto":
-        return _from_network(name, progress)
+        return _from_cache(name, on_progress)
     try:
-        return _from_network("mnist", progress)
+        return _from_cache("mnist", on_progress)
     except OSError as problem:
         notice = (
-            "this is NOT MNIST but scikit-learn's 1,797 small digits, since MNIST could not be had "
-            f"({problem}). For MNIST, {HOW_TO_GET_MNIST}."
+            f"this is NOT MNIST but scikit-learn's 1,797 small digits, since MNIST isn't available ({problem}). For "
+            f"MNIST, connect this machine to the network, or put the four IDX files (train-images-idx3-ubyte.gz, …) "
+            f"into a folder and name it with data_dir=FOLDER or JAXMNIST_DATA_DIR."
         )
-        return _digits()._replace(notice=notice)
+        return load("digits")._replace(notice=notice)
 
 
 def cache_dir() -> Path:
-    """This user's folder for downloads: `jaxmnist` in $XDG_CACHE_HOME or ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxmnist"
+    """This user's folder for downloads: `jaxmnist` in $XDG_CACHE_HOME, if that is an absolute path, or ~/.cache."""
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    try:
+        return (named if named.is_absolute() else Path.home() / ".cache") / "jaxmnist"
+    except RuntimeError as problem:
+        raise OSError(f"no folder for the cache ({problem}); set XDG_CACHE_HOME to one") from problem
 
 
 def catalogue(name: DownloadedName) -> dict[str, RemoteFile]:
-    """What tensorflow-datasets records of a data set's files: name → URL, size, sha256."""
+    """A data set's files by name, with their URLs, sizes and digests as tensorflow-datasets lists them."""
+    # Imported here, since the import takes half a second, which data in a folder needn't wait for.
     import tensorflow_datasets as tfds
 
     return {
@@ -112,93 +107,32 @@ def catalogue(name: DownloadedName) -> dict[str, RemoteFile]:
     }
 
 
-def _from_folder(name: DatasetName, folder: Path) -> Splits:
-    """The data set in a folder that the user named."""
-    named = name if name != "auto" else "mnist"
-    here = folder / named if (folder / named).is_dir() else folder
-    found = {file: _either(here, file) for files in FILES.values() for file in files}
-    paths = {file: path for file, path in found.items() if path}
-    missing = [file for file in found if file not in paths]
-    if missing:
-        problem = "no such folder" if not folder.is_dir() else f"no {', no '.join(missing)} there"
-        raise ValueError(
-            f"data dir {folder}: {problem}; expected {named}'s four IDX files, gzipped or plain; leave --data-dir "
-            f"and JAXMNIST_DATA_DIR out to download them"
-        )
-    if name != "auto":
-        _refuse_another(name, paths)
-    return _read(named, str(here), paths)
-
-
-def _refuse_another(name: str, paths: dict[str, Path]) -> None:
-    """Refuse a folder that holds, under the same file names, another data set than the one asked for."""
-    labels = "train-labels-idx1-ubyte"
-    for other in get_args(DownloadedName):
-        if other != name and matches(paths[labels], catalogue(other)[f"{labels}.gz"]):
-            raise ValueError(f"{paths[labels]}: is {other}'s, expected {name}'s; try --dataset {other}")
-
-
-def _from_network(name: DownloadedName, progress: Progress) -> Splits:
-    """The data set from the cache, after what is missing or damaged there has been downloaded."""
+def _from_cache(name: DownloadedName, on_progress: Progress) -> Splits:
+    """Read the data set from the cache, after downloading the files that are missing or damaged there."""
     folder = cache_dir() / name
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    paths = {}
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     for file, remote in catalogue(name).items():
         path = folder / file
-        if not (path.is_file() and matches(path, remote)):
-            damaged = path.exists()
-            try:
-                download(remote, path, partial(progress, file, remote.size))
-            except OSError as problem:
-                why = f"; the copy in the cache, {path}, is damaged (another sha256)" if damaged else ""
-                raise DownloadError(f"{problem}{why}") from problem
-        paths[file.removesuffix(".gz")] = path
-    return _read(name, f"{folder} (downloaded)", paths)
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != remote.sha256:
+            fetch(remote, path, partial(on_progress, file, remote.size))
+    return Splits(name, f"{folder} (downloaded)", _read_part(folder, "train"), _read_part(folder, "t10k"))
 
 
-def _read(name: str, origin: str, paths: dict[str, Path]) -> Splits:
-    parts = {}
-    for part, (images_file, labels_file) in FILES.items():
-        images, labels = read_images(paths[images_file]), read_labels(paths[labels_file])
-        if len(images) != len(labels):
-            raise ValueError(
-                f"{paths[labels_file]}: {len(labels):,} labels, expected one for each of the {len(images):,} "
-                f"images in {paths[images_file]}"
-            )
-        parts[part] = Dataset(jnp.asarray(images), jnp.asarray(labels))
-    return Splits(name, origin, parts["train"], parts["test"])
+def _read_part(folder: Path, part: str) -> Dataset:
+    images_path, labels_path = (_find(folder, f"{part}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1"))
+    images, labels = read_images(images_path), read_labels(labels_path)
+    if len(images) != len(labels):
+        raise ValueError(f"{labels_path}: {len(labels):,} labels, expected {len(images):,} as images in {images_path}")
+    return Dataset(jnp.asarray(images), jnp.asarray(labels))
 
 
-def _digits() -> Splits:
-    """scikit-learn's 1,797 digits made like MNIST, 80 % for training, the same for everybody."""
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-
-    digits = load_digits()
-    images = np.stack([_like_mnist(image) for image in digits.images])
-    split = train_test_split(
-        images, digits.target.astype(np.uint8), test_size=0.2, random_state=0, stratify=digits.target
+def _find(folder: Path, file: str) -> Path:
+    """Find a file, gzipped or plain."""
+    for path in (folder / f"{file}.gz", folder / file):
+        if path.is_file():
+            return path
+    raise ValueError(
+        f"data_dir={folder}: {f'no {file} there' if folder.is_dir() else 'no such folder'}, expected the four IDX "
+        f"files, gzipped or plain; leave data_dir and JAXMNIST_DATA_DIR out to download them"
     )
-    train_images, test_images, train_labels, test_labels = map(jnp.asarray, split)
-    origin = "scikit-learn's load_digits"
-    return Splits("digits", origin, Dataset(train_images, train_labels), Dataset(test_images, test_labels))
-
-
-def _like_mnist(image: Float[np.ndarray, "8 8"]) -> UInt8[np.ndarray, "784"]:
-    """An 8×8 digit of ink 0 to 16, fitted into 20×20 and put with its centre of mass at the centre of 28×28.
-
-    So much enlarged it is smoother by Pillow's cubic curves than by the means over areas that `images` takes.
-
-    Source:
-        LeCun, Cortes and Burges, The MNIST database of handwritten digits (how MNIST was made).
-    """
-    rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
-    ink = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    height, width = (max(1, round(20 * side / max(ink.shape))) for side in ink.shape)
-    grey = Image.fromarray(np.round(ink * (255 / 16)).astype(np.uint8))
-    return centre(np.asarray(grey.resize((width, height), Image.Resampling.BICUBIC)))
-
-
-def _either(folder: Path, file: str) -> Path | None:
-    """The file, gzipped as MNIST is distributed, or unpacked."""
-    return next((path for path in (folder / f"{file}.gz", folder / file) if path.is_file()), None)

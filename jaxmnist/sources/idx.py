@@ -1,6 +1,6 @@
-"""MNIST's IDX files, gzipped or plain, read as if whoever wrote them meant harm.
+"""MNIST's IDX files, gzipped or plain, read as untrusted input.
 
-Never more is read than the header declares, and never more is declared than MNIST itself holds.
+Reads at most what the header declares, and refuses headers that declare more than MNIST holds.
 """
 
 import gzip
@@ -14,79 +14,68 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-IMAGES = 0x00000803
-"""Magic number of a file of unsigned bytes in three dimensions: n images of 28 rows of 28 pixels."""
-LABELS = 0x00000801
-"""Magic number of a file of unsigned bytes in one dimension: n labels."""
-MOST_EXAMPLES = 70_000
-"""What MNIST holds in all; a file that declares more is not one of its own."""
-
-_KINDS = {IMAGES: "images", LABELS: "labels"}
+MAGIC = {"images": 0x00000803, "labels": 0x00000801}
+"""First four bytes of a file: 08 for unsigned bytes, then the number of dimensions."""
+MAX_EXAMPLES = 70_000
+"""Examples in all of MNIST; a header that declares more is refused."""
 
 
 def read_images(path: Path) -> UInt8[np.ndarray, "n 784"]:
     """Read a file of 28×28 images.
 
     Args:
-        path: an IDX file, gzipped or plain; told apart by its first bytes.
+        path: an IDX file, gzipped or plain; its first bytes tell which.
 
     Returns:
-        One row of 784 bytes per image, 0 paper to 255 ink.
+        One row of 784 bytes per image, from 0 for paper to 255 for ink.
 
     Raises:
-        ValueError: when the file is not exactly what its name and header promise; it names the file, what was
-            found and what was expected.
-        OSError: when the file can't be read.
+        ValueError: if the content isn't exactly what the header declares; says what was found and expected.
+        OSError: if the file can't be read.
 
     Source:
         The format's description in LeCun, Cortes and Burges, The MNIST database of handwritten digits.
     """
-    return _read(path, IMAGES, (28, 28)).reshape(-1, 784)
+    return _read_idx(path, "images", (28, 28)).reshape(-1, 784)
 
 
 def read_labels(path: Path) -> UInt8[np.ndarray, "n"]:
-    """Read a file of labels 0 to 9. Arguments and errors as `read_images`."""
-    labels = _read(path, LABELS, ())
+    """Read a file of labels 0 to 9. Arguments and errors as for `read_images`."""
+    labels = _read_idx(path, "labels", ())
     if labels.max() > 9:
-        place = int(np.argmax(labels > 9))
-        raise ValueError(f"{path}: label {place} is {labels[place]}, expected 0 to 9")
+        index = int(np.argmax(labels > 9))
+        raise ValueError(f"{path}: label {index} is {labels[index]}, expected 0 to 9")
     return labels
 
 
-def _read(path: Path, magic: int, item_shape: tuple[int, ...]) -> UInt8[np.ndarray, "_"]:
+def _read_idx(path: Path, kind: str, item_shape: tuple[int, ...]) -> UInt8[np.ndarray, "size"]:
     with _open(path) as file:
-        found = int.from_bytes(_exactly(path, file, 4, "magic number"))
-        if found != magic:
-            swapped = "; are images and labels swapped?" if found in _KINDS else ""
-            raise ValueError(
-                f"{path}: magic number 0x{found:08x}{_named(found)}, expected 0x{magic:08x}{_named(magic)}{swapped}"
-            )
+        magic = int.from_bytes(_exactly(path, file, 4, "magic number"))
+        if magic != MAGIC[kind]:
+            swapped = "; are images and labels swapped?" if magic in MAGIC.values() else ""
+            raise ValueError(f"{path}: magic number 0x{magic:08x}, expected {kind} with 0x{MAGIC[kind]:08x}{swapped}")
         header = _exactly(path, file, 4 * (1 + len(item_shape)), "dimensions")
-        count, *shape = (int.from_bytes(header[at : at + 4]) for at in range(0, len(header), 4))
+        count, *shape = (int.from_bytes(header[start : start + 4]) for start in range(0, len(header), 4))
         if tuple(shape) != item_shape:
-            raise ValueError(f"{path}: images of {_by(shape)} pixels, expected {_by(item_shape)}")
-        if not 1 <= count <= MOST_EXAMPLES:
-            raise ValueError(f"{path}: header declares {count:,} examples, expected 1 to {MOST_EXAMPLES:,}")
-        content = _exactly(path, file, count * math.prod(item_shape), f"{count:,} {_KINDS[magic]}")
+            raise ValueError(f"{path}: images of {shape[0]}×{shape[1]} pixels, expected 28×28")
+        if not 1 <= count <= MAX_EXAMPLES:
+            raise ValueError(f"{path}: header declares {count:,} examples, expected 1 to {MAX_EXAMPLES:,}")
+        content = _exactly(path, file, count * math.prod(item_shape), f"{count:,} {kind}")
         if file.read(1):
-            raise ValueError(f"{path}: more bytes follow, expected the end after {count:,} {_KINDS[magic]}")
+            raise ValueError(f"{path}: more bytes follow, expected the end after {count:,} {kind}")
     return np.frombuffer(content, np.uint8)
 
 
 @contextmanager
 def _open(path: Path) -> Iterator[io.BufferedIOBase]:
-    """The file's bytes, unpacked if it is gzipped; a damaged archive is a ValueError."""
+    """Open a file and unpack it if it is gzipped; a damaged archive raises ValueError."""
     if not path.is_file():
         raise ValueError(f"{path}: not a regular file, expected an IDX file")
     with path.open("rb") as raw:
         gzipped = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
-        if not gzipped:
-            yield raw
-            return
         try:
-            with gzip.GzipFile(fileobj=raw) as unpacked:
-                yield unpacked
+            yield gzip.GzipFile(fileobj=raw) if gzipped else raw
         except (gzip.BadGzipFile, EOFError, zlib.error) as damage:
             raise ValueError(f"{path}: damaged gzip ({damage}), expected an intact archive") from damage
 
@@ -96,11 +85,3 @@ def _exactly(path: Path, file: io.BufferedIOBase, size: int, what: str) -> bytes
     if len(content) < size:
         raise ValueError(f"{path}: ends after {len(content):,} bytes of {what}, expected {size:,}")
     return content
-
-
-def _named(magic: int) -> str:
-    return f" ({_KINDS[magic]})" if magic in _KINDS else " (not MNIST's)"
-
-
-def _by(shape: list[int] | tuple[int, ...]) -> str:
-    return "×".join(map(str, shape))
