@@ -3,7 +3,7 @@
 import io
 import warnings
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -15,9 +15,17 @@ FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 """The formats that are read. GIF is recognised too, and refused."""
 MOST_PIXELS = 40_000_000
 """More than a phone's photo has; takes at most 400 MB while it is unpacked."""
+TOO_LARGE = f"expected at most {MOST_PIXELS // 1_000_000} million pixels; scale the picture down"
 MOST_STREAM_BYTES = 256_000_000
 """A stream's size isn't known beforehand; no format needs more than this for MOST_PIXELS."""
-WHITE, BLACK = 255, 0
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """A binary stream, such as `sys.stdin.buffer`."""
+
+    def read(self, size: int, /) -> bytes:
+        """Read at most so many bytes."""
 
 
 def read_file(path: Path) -> UInt8[np.ndarray, "height width"]:
@@ -41,7 +49,7 @@ def read_file(path: Path) -> UInt8[np.ndarray, "height width"]:
         return _read(file, str(path))
 
 
-def read_stream(stream: BinaryIO, name: str) -> UInt8[np.ndarray, "height width"]:
+def read_stream(stream: Readable, name: str) -> UInt8[np.ndarray, "height width"]:
     """Read a picture from a pipe, as `read_file` does; errors call it `name`."""
     content = stream.read(MOST_STREAM_BYTES + 1)
     if len(content) > MOST_STREAM_BYTES:
@@ -49,7 +57,7 @@ def read_stream(stream: BinaryIO, name: str) -> UInt8[np.ndarray, "height width"
     return _read(io.BytesIO(content), name)
 
 
-def _read(file: BinaryIO, name: str) -> UInt8[np.ndarray, "height width"]:
+def _read(file: io.BytesIO | io.BufferedReader, name: str) -> UInt8[np.ndarray, "height width"]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of large and of odd files; the checks below decide
@@ -61,7 +69,7 @@ def _read(file: BinaryIO, name: str) -> UInt8[np.ndarray, "height width"]:
     except UnidentifiedImageError as error:
         raise ValueError(f"{name}: not a picture, expected PNG, JPEG, BMP or WebP") from error
     except Image.DecompressionBombError as error:
-        problem = _too_large(str(error).split(" exceeds")[0])
+        problem = f"{str(error).split(' exceeds')[0]}, {TOO_LARGE}"
     except Exception as error:  # a decoder may raise anything on a damaged file
         reason = str(error) or type(error).__name__
         raise ValueError(f"{name}: damaged or incomplete picture ({reason}), expected a whole one") from error
@@ -76,11 +84,7 @@ def _problem(image: Image.Image) -> str:
         return f"is {kind}, which may hold many pictures, expected one; save the one that you mean as PNG"
     if width < 1 or height < 1:
         return f"{width}×{height} pixels, expected at least one"
-    return _too_large(f"{width}×{height} pixels") if width * height > MOST_PIXELS else ""
-
-
-def _too_large(size: str) -> str:
-    return f"{size}, expected at most {MOST_PIXELS // 1_000_000} million pixels; scale the picture down"
+    return f"{width}×{height} pixels, {TOO_LARGE}" if width * height > MOST_PIXELS else ""
 
 
 def _grey(image: Image.Image) -> UInt8[np.ndarray, "height width"]:
@@ -91,10 +95,10 @@ def _grey(image: Image.Image) -> UInt8[np.ndarray, "height width"]:
         return np.asarray(image.convert("RGB").convert("L") if image.mode == "CMYK" else image.convert("L"))
     coloured = image if image.mode == "RGBA" else image.convert("RGBA")
     ink, opacity = coloured.convert("L"), coloured.getchannel("A")
-    for paper in (WHITE, BLACK):
+    for paper in (255, 0):  # white, then black
         sheet = Image.new("L", image.size, paper)
         sheet.paste(ink, mask=opacity)
         seen = np.asarray(sheet)
-        if np.ptp(seen) >= LEAST_CONTRAST * WHITE:
+        if np.ptp(seen) >= LEAST_CONTRAST * 255:
             break
     return seen

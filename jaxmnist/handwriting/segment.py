@@ -84,8 +84,7 @@ def _shrink(values: Shaped[np.ndarray, "height width"], block: int) -> Float[np.
     """Means of blocks of block×block values; a side that isn't a multiple is extended by copies of its last."""
     padded = np.pad(values, [(0, -side % block) for side in values.shape], mode="edge")
     rows, columns = (side // block for side in padded.shape)
-    exact = np.uint32 if values.dtype == np.uint8 else values.dtype
-    sums = padded.reshape(rows, block, -1).sum(axis=1, dtype=exact).reshape(rows, columns, block).sum(axis=2)
+    sums = padded.reshape(rows, block, -1).sum(axis=1, dtype=float).reshape(rows, columns, block).sum(axis=2)
     return np.asarray(sums / block**2)
 
 
