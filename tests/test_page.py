@@ -220,7 +220,7 @@ def test_a_large_network_gives_a_large_page_and_a_warning(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("",), "an empty name"),
+        (("",), "run ''"),
         (("nosuch",), "nosuch: no such folder or file"),
         (("empty",), "weights.safetensors"),
         ((__file__,), "test_page.py"),

@@ -269,9 +269,9 @@ def test_strokes_by_mouse_are_read_and_undo_and_clear_take_them_back(opened):
     three = shown_outputs(shown)
     assert max(three) == three[3] > 0.9
     # What is on the board is read as Python would read it.
-    grey_page = np.array(shown.evaluate("jaxmnist.state().image"))
+    grey_page = jnp.array(shown.evaluate("Array.from(jaxmnist.state().image)"), jnp.float32)
     assert grey_page.max() == 255
-    outputs = forward(load_network("source").params, np.array(grey_page) / 255)
+    outputs = forward(load_network("source").params, grey_page / 255)
     np.testing.assert_allclose(three, outputs, atol=0.005)  # two decimals are shown
     draw(shown, [(20, 20), (20, 180)])
     assert "side by side" in reading.inner_text()
@@ -305,7 +305,7 @@ def test_undo_in_the_middle_of_a_stroke_by_keyboard_removes_it_and_lifts_the_pen
 def test_empty_paper_is_not_called_read(opened):
     shown = opened(load_network("source"))
     assert shown.locator("#digit").inner_text() == "?"
-    largest = int(np.argmax(forward(load_network("source").params, np.zeros(784))))
+    largest = int(np.argmax(forward(load_network("source").params, jnp.zeros(784))))
     assert f"The gradient of output {largest}, the largest: " in shown.locator("#gradient-text").inner_text()
     assert "before training the largest output is that of" in shown.locator("#other").inner_text()
     draw(shown, THREE)
@@ -323,7 +323,7 @@ def test_a_label_shows_the_cost_and_the_gradient(opened):
     assert shown.locator("#cost").inner_text() == "–"
     shown.keyboard.press("2")
     assert shown.locator('#ledger input[value="2"]').is_checked()
-    image = np.array(shown.evaluate("Array.from(jaxmnist.state().pixels)"))
+    image = jnp.array(shown.evaluate("Array.from(jaxmnist.state().pixels)"))
     outputs = np.asarray(forward(source.params, image))
     terms = (outputs - np.eye(10)[2]) ** 2
     shown_numbers = [float(cell) for cell in shown.locator("#ledger td:last-child").all_inner_texts()]
@@ -405,7 +405,7 @@ def test_everything_can_be_done_by_keyboard(opened):
     assert title.inner_text() == "Hidden layer 2, neuron 2"
     shown.keyboard.press("ArrowRight")
     assert title.inner_text() == "Output 2"
-    image = np.array(shown.evaluate("Array.from(jaxmnist.state().pixels)"))
+    image = jnp.array(shown.evaluate("Array.from(jaxmnist.state().pixels)"))
     a = activations(source.params, image)
     z = source.params[2].weights[2] @ a[2] + source.params[2].biases[2]
     shown_numbers = shown.locator("#numbers dd").all_inner_texts()
@@ -462,6 +462,7 @@ def test_nothing_is_cut_off(opened, sizes):
     shown.keyboard.press("3")
     for width in (360, 800, 1280):
         shown.set_viewport_size({"width": width, "height": 800})
+        shown.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")  # to lay out
         assert shown.evaluate("document.documentElement.scrollWidth") <= width
         outside = shown.evaluate(
             """() => [...document.querySelectorAll("body *")].filter((element) => {

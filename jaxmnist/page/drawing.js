@@ -16,6 +16,7 @@ function drawingBoard(canvas, onChange) {
   };
   listenToPointer(board);
   listenToKeys(board);
+  paintBoard(board);
   return board;
 }
 
