@@ -78,16 +78,7 @@ def minibatch_order(key: Key[Array, ""], examples: int, batch_size: int) -> UInt
 
 
 def minibatches(key: Key[Array, ""], dataset: Dataset, batch_size: int) -> Dataset:
-    """Gather the minibatches of a shuffled pass, all at once.
-
-    Args:
-        key: decides the order, as in `minibatch_order`.
-        dataset: n examples.
-        batch_size: b, at most n.
-
-    Returns:
-        A `Dataset` with a leading axis of n // b steps: images (n // b, b, 784), labels (n // b, b).
-    """
+    """Gather the minibatches of `minibatch_order`, all at once: images (n // b, b, 784), labels (n // b, b)."""
     return take(dataset, minibatch_order(key, dataset.labels.shape[0], batch_size))
 
 

@@ -86,9 +86,6 @@ def init(key: Key[Array, ""], sizes: Sequence[int] = SIZES) -> Params:
         key: a `jax.random.key`.
         sizes: neurons per layer, the inputs first.
 
-    Returns:
-        One `Layer` for each pair of neighbours in `sizes`.
-
     Source:
         3Blue1Brown, Neural networks, chapter 2 (a random start); LeCun et al., Efficient BackProp (1998), §4.6.
 
@@ -141,16 +138,13 @@ def activations(
     activation: str = "sigmoid",
     cost: str | Elementwise = "squared_error",
 ) -> tuple[Float[Array, "_"], ...]:
-    """The activations a of every layer: a⁰ is the image, and aˡ = σ(Wˡ aˡ⁻¹ + bˡ).
+    """The activations a of every layer: the image first, then aˡ = σ(zˡ), the ten outputs in [0, 1] last.
 
     Args:
         params: the network.
         image: one image, pixels in [0, 1].
         activation: σ of the hidden layers, a name in `ACTIVATIONS`.
         cost: decides the output layer's σ: a name in `OUTPUTS`, or the function itself, as `cost.COSTS` has it.
-
-    Returns:
-        One array for each layer, the input first, the ten outputs in [0, 1] last.
     """
     *hidden, last = weighted_sums(params, image, activation)
     output = OUTPUTS[cost] if isinstance(cost, str) else cost

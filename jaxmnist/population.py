@@ -78,12 +78,7 @@ def with_rates(config: Config, learning_rate: Any, momentum: Any) -> Config:
 
 @jax.jit
 def start_many(keys: Key[Array, "members"], config: Config) -> TrainState:
-    """Make the states that `training.start` makes from these keys, with a leading axis of members.
-
-    Args:
-        keys: one a member.
-        config: the recipe, with one learning rate and momentum for all.
-    """
+    """Make the states that `training.start` makes from these keys, with a leading axis of members."""
     # A loop rather than `vmap`: it takes no time to run, and half the time to compile.
     states: TrainState = jax.lax.map(lambda key: start(key, config), keys)
     return states
@@ -93,7 +88,7 @@ def start_many(keys: Key[Array, "members"], config: Config) -> TrainState:
 def evaluate_many(
     params: Params, dataset: Dataset, activation: str = "sigmoid", cost: str = "squared_error"
 ) -> Metrics:
-    """Measure every network of a population on a set; each result has shape (members,)."""
+    """Measure every network of a population on a set: cost and accuracy of shape (members,)."""
     metrics: Metrics = jax.vmap(lambda params: evaluate(params, dataset, activation, cost))(params)
     return metrics
 
@@ -119,9 +114,6 @@ def train_population(
         config: the recipe; `members` has its learning rate and momentum.
         group_size: most members to train at once; memory grows with it.
         on_progress: called after each epoch of a group with the number of its networks.
-
-    Returns:
-        The trained networks and their measurements.
 
     Raises:
         ValueError: if the recipe or a member breaks a rule of `config.validate`, or the group size isn't positive.
