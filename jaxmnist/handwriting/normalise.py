@@ -74,11 +74,7 @@ def split(grey: UInt8[np.ndarray, "height width"]) -> list[Normalised | ValueErr
 
 
 def centre(digit: UInt8[np.ndarray, "height width"]) -> UInt8[np.ndarray, "784"]:
-    """Put a digit of at most 28×28 bytes where MNIST's makers would have: step 9.
-
-    Args:
-        digit: 0 paper to 255 ink; not all 0.
-    """
+    """Put a digit of at most 28×28 bytes, 0 paper to 255 ink and not all 0, where MNIST's makers would have: step 9."""
     total = int(digit.sum(dtype=int))
     moments = (int(digit.sum(axis=1 - axis, dtype=int) @ np.arange(side)) for axis, side in enumerate(digit.shape))
     top, left = (
@@ -117,7 +113,7 @@ def _fit(digit: Float[np.ndarray, "height width"], fine_pen: bool) -> UInt8[np.n
     """Steps 7 and 8: a digit cropped to its ink, in any unit, as bytes and with a longer side of 20."""
     box = BOX - 2 if fine_pen else BOX
     height, width = (max(1, int(box * side / max(digit.shape) + 0.5)) for side in digit.shape)
-    fitted = _area_shares(digit.shape[0], height) @ digit @ _area_shares(digit.shape[1], width).T
+    fitted = _averaged(_averaged(digit, height).T, width).T
     if fine_pen:
         fitted = np.pad(fitted, 2)
         fitted = (fitted[:-2] + 2 * fitted[1:-1] + fitted[2:]) / 4
@@ -126,9 +122,13 @@ def _fit(digit: Float[np.ndarray, "height width"], fine_pen: bool) -> UInt8[np.n
     return np.asarray(np.floor(255 * np.minimum(fitted / full, 1) + 0.5).astype(np.uint8))
 
 
-def _area_shares(old: int, new: int) -> Float[np.ndarray, "new old"]:
-    """The matrix that averages a line of `old` pixels over `new` equal parts; row i is each pixel's share of part i."""
-    ends = np.arange(new + 1) * (old / new)
-    pixels = np.arange(old)
-    covered = np.minimum(ends[1:, None], pixels + 1) - np.maximum(ends[:-1, None], pixels)
-    return np.asarray(np.maximum(covered, 0) * (new / old))
+def _averaged(values: Float[np.ndarray, "old width"], rows: int) -> Float[np.ndarray, "new width"]:
+    """So many rows, each the mean over the old rows that it covers, added in their order: the page does the same."""
+    step = len(values) / rows
+    ends = np.arange(rows + 1) * step
+    means = np.zeros((rows, values.shape[1]))
+    for offset in range(int(np.ceil(step)) + 1):
+        old = np.floor(ends[:-1]).astype(int) + offset
+        covered = np.maximum(np.minimum(ends[1:], old + 1) - np.maximum(ends[:-1], old), 0)
+        means += (covered * (rows / len(values)))[:, None] * values[np.minimum(old, len(values) - 1)]
+    return means

@@ -132,7 +132,8 @@ function paintDrawing(context, scale, { picture, strokes }, ink, paper) {
     context.lineWidth = width * scale;
     context.beginPath();
     points.forEach(([x, y]) => context.lineTo(x * scale, y * scale));
-    if (points.length === 1) context.lineTo(points[0][0] * scale, points[0][1] * scale + 0.01);
+    const [x, y] = points[0];
+    if (points.every((point) => point[0] === x && point[1] === y)) context.lineTo(x * scale, y * scale + 0.01); // a dot
     context.stroke();
   }
 }
