@@ -13,11 +13,11 @@ from handwriting import enlarged, lit, pasted
 from PIL import Image
 
 from jaxmnist.cli import main
-from jaxmnist.studies.characters import bar
 from jaxmnist.handwriting.normalise import normalise
 from jaxmnist.network import forward
 from jaxmnist.runs.checkpoint import load_network, save_network
 from jaxmnist.sources.idx import read_images, read_labels
+from jaxmnist.studies.characters import bar
 
 
 @pytest.fixture

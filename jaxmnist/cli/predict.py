@@ -12,7 +12,6 @@ import numpy as np
 import tyro
 from jaxtyping import Float
 
-from jaxmnist.cli.characters import bar, beside, shaded
 from jaxmnist.cli.console import BAD_INPUT, complain, progress
 from jaxmnist.cli.options import DataOptions, OptionalPath, RunName, select_device
 from jaxmnist.handwriting.decode import read_file, read_stream
@@ -24,6 +23,7 @@ from jaxmnist.plots.style import png
 from jaxmnist.runs import folder as run_folder
 from jaxmnist.runs.checkpoint import load_network
 from jaxmnist.runs.files import write_atomically
+from jaxmnist.studies.characters import bar, beside, shaded
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 """Pictures in a folder; a file that is named is read whatever its suffix."""

@@ -9,20 +9,14 @@ from jaxmnist.handwriting.normalise import Normalised
 
 
 class Limits(NamedTuple):
-    """Where doubt begins.
+    """Where doubt begins."""
 
-    Attributes:
-        unsure: least lead of the largest output over the second. The packaged networks have less on 3 % (best) and 6 %
-            (source) of MNIST's test images, and on half of those that they read wrong.
-        unlike: least value of the largest output. source has less on 1 % of MNIST's test images; best, whose ten
-            outputs add up to 1, hardly ever.
-        widest_pen: widest strokes, in pixels of 28×28. Only 306 of MNIST's 70,000 images have wider ones, up to 9.3,
-            so a network has seen few such.
-    """
-
-    unsure: float = 0.5
-    unlike: float = 0.3
-    widest_pen: float = 5.5
+    # The packaged networks lead by less on 3 % (best) and 6 % (source) of MNIST's test images, and on half of their errors.
+    unsure: float = 0.5  # least lead of the largest output over the second
+    # source has less on 1 % of MNIST's test images; best, whose ten outputs add up to 1, hardly ever.
+    unlike: float = 0.3  # least value of the largest output
+    # Only 306 of MNIST's 70,000 images have wider strokes, up to 9.3.
+    widest_pen: float = 5.5  # widest strokes, in pixels of 28×28
 
 
 LIMITS = Limits()

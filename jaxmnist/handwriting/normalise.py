@@ -16,21 +16,13 @@ LONGEST_STROKES = 6
 
 
 class Normalised(NamedTuple):
-    """A digit as MNIST would have it, and what was measured on the way.
+    """A digit as MNIST would have it, and what was measured on the way."""
 
-    Attributes:
-        image: one byte a pixel, 0 paper to 255 ink, rows of 28 from the top, as in a `Dataset`.
-        dark_on_light: whether the picture had dark ink on light paper, and so was inverted.
-        box: top, left, bottom and right of the digit in the picture, in its pixels; bottom and right just outside.
-        pen: the strokes' width in pixels of 28×28, before a fine pen was widened.
-        digits: groups of strokes side by side in the picture; if more than one, it may have several digits.
-    """
-
-    image: UInt8[np.ndarray, "784"]
-    dark_on_light: bool
-    box: tuple[int, int, int, int]
-    pen: float
-    digits: int
+    image: UInt8[np.ndarray, "784"]  # one byte a pixel, 0 paper to 255 ink, rows of 28 from the top, as in a `Dataset`
+    dark_on_light: bool  # whether the picture had dark ink on light paper, and so was inverted
+    box: tuple[int, int, int, int]  # top, left, bottom and right of the digit, in the picture's pixels
+    pen: float  # the strokes' width in pixels of 28×28, before a fine pen was widened
+    digits: int  # groups of strokes side by side in the picture; if more than one, it may have several digits
 
 
 def normalise(grey: UInt8[np.ndarray, "height width"]) -> Normalised:

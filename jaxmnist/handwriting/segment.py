@@ -22,21 +22,13 @@ LEAST_SIGNAL, NOISE_LIMIT = 5, 4
 
 
 class Segmented(NamedTuple):
-    """A picture, at most 200×200, with paper and ink separated.
+    """A picture, at most 200×200, with paper and ink separated."""
 
-    Attributes:
-        ink: share of the paper's light that is missing; about 0 where there is no ink.
-        groups: for each pixel the number of its group of strokes, from 1, left to right; 0 where there is none.
-        paper_spread: standard deviation of the ink where there is no stroke.
-        block: k; a pixel here covers k×k pixels of the picture.
-        dark_on_light: whether the ink is darker than the paper.
-    """
-
-    ink: Float[np.ndarray, "height width"]
-    groups: Int[np.ndarray, "height width"]
-    paper_spread: float
-    block: int
-    dark_on_light: bool
+    ink: Float[np.ndarray, "height width"]  # share of the paper's light that is missing; about 0 where there is no ink
+    groups: Int[np.ndarray, "height width"]  # each pixel's group of strokes, from 1, left to right; 0 for none
+    paper_spread: float  # standard deviation of the ink where there is no stroke
+    block: int  # k; a pixel here covers k×k pixels of the picture
+    dark_on_light: bool  # whether the ink is darker than the paper
 
 
 def segment(grey: np.ndarray) -> Segmented:
