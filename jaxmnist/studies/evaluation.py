@@ -44,11 +44,7 @@ class Calibration(NamedTuple):
     examples: Int[np.ndarray, "bins"]  # images in each bin
     confidence: Float[np.ndarray, "bins"]  # their mean confidence; NaN in an empty bin
     right: Float[np.ndarray, "bins"]  # share of them that is read right; NaN in an empty bin
-<<<<<<< HEAD
-    right_interval_95: Float[np.ndarray, "bins 2"]  # its 95 % confidence interval
-=======
     right_interval_95: Float[np.ndarray, "bins 2"]  # 95 % confidence interval of this share
->>>>>>> main
     expected_error: float  # mean of |right − confidence| over all images
     outputs_sum: Float[np.ndarray, "3"]  # 5 %, 50 % and 95 % quantile of the sum of an image's outputs
 
@@ -58,11 +54,7 @@ class Noise(NamedTuple):
 
     images: int  # their number
     sure: int  # how many of them have a confidence of at least `SURE_FROM`
-<<<<<<< HEAD
-    median_confidence: float
-=======
     median_confidence: float  # half of them have at least this confidence
->>>>>>> main
     read_as: Int[np.ndarray, "10"]  # how many of them are read as each digit
     surest: Int[np.ndarray, "surest"]  # indices of those with the highest confidence, the highest first
     surest_outputs: Float[np.ndarray, "surest 10"]  # the outputs on these
@@ -73,19 +65,11 @@ class Evaluation(NamedTuple):
 
     examples: int  # images in the test set
     right: int  # how many of them are read right
-<<<<<<< HEAD
-    accuracy: float
-    accuracy_interval_95: Float[np.ndarray, "2"]  # its 95 % confidence interval
-    mean_cost: float  # per example
-    digits: Digits
-    confusion: Int[np.ndarray, "10 10"]  # images of each digit (row) that are read as each digit (column)
-=======
     accuracy: float  # right / examples
     accuracy_interval_95: Float[np.ndarray, "2"]  # 95 % confidence interval of the accuracy
     mean_cost: float  # mean cost per example
     digits: Digits
     confusion: Int[np.ndarray, "10 10"]  # number of images of each digit (row) that are read as each digit (column)
->>>>>>> main
     mistakes: Mistakes
     calibration: Calibration
     noise: dict[str, Noise]  # by kind

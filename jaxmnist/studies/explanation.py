@@ -25,19 +25,6 @@ SHOWN = 16
 class Explanation(NamedTuple):
     """All numbers of one example, in float64: a pytree."""
 
-<<<<<<< HEAD
-    params: Params
-    config: Config
-    label: Int[Array, ""]  # the right digit
-    activations: tuple[Float[Array, "_"], ...]  # a of every layer, the pixels first
-    terms: Float[Array, "10"]  # what each output adds to the cost
-    back: Backpropagation  # cost, gradient, deltas and sensitivities, by hand
-    levers: Levers  # of the right digit's output, each moved by a length of 0.01
-    measured: Float[Array, "in"]  # slopes of this output's weights, by central differences
-    compared: Int[Array, "compared"]  # all parameters measured so, these first: indices as `ravel_pytree` orders them
-    automatic_digits: Float[Array, ""]  # to which the gradient by hand agrees with `jax.grad`
-    numerical_digits: Float[Array, ""]  # to which it agrees with the central differences
-=======
     params: Params  # the network
     config: Config  # its recipe
     label: Int[Array, ""]  # the right digit
@@ -46,10 +33,9 @@ class Explanation(NamedTuple):
     back: Backpropagation  # cost, gradient, deltas and sensitivities, by hand
     levers: Levers  # the three levers of the right digit's output, each moved by a length of 0.01
     measured: Float[Array, "in"]  # slopes of this output's weights, by central differences
-    compared: Int[Array, "compared"]  # indices, as in `ravel_pytree`, of all parameters measured so
+    compared: Int[Array, "compared"]  # indices, as in `ravel_pytree`, of all that are measured so; these first
     automatic_digits: Float[Array, ""]  # number of digits to which the gradient by hand agrees with `jax.grad`
     numerical_digits: Float[Array, ""]  # number of digits to which it agrees with the central differences
->>>>>>> main
 
 
 def run(params: Params, config: Config, image: UInt8[np.ndarray, "784"], label: int) -> Explanation:
