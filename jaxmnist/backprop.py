@@ -25,51 +25,30 @@ from jaxmnist.network import ACTIVATIONS, Layer, Params, activations, weighted_s
 
 
 class Backpropagation(NamedTuple):
-    """One example's cost C and all its derivatives.
+    """One example's cost C and all its derivatives."""
 
-    Attributes:
-        cost: C.
-        gradient: ∂C/∂W and ∂C/∂b of every layer: a pytree like the network's parameters.
-        deltas: δ = ∂C/∂z of every layer.
-        sensitivities: ∂C/∂a of the activations before every layer, the pixels first.
-    """
-
-    cost: Float[Array, ""]
-    gradient: Params
-    deltas: tuple[Float[Array, "_"], ...]
-    sensitivities: tuple[Float[Array, "_"], ...]
+    cost: Float[Array, ""]  # C
+    gradient: Params  # ∂C/∂W and ∂C/∂b of every layer: a pytree like the network's parameters
+    deltas: tuple[Float[Array, "_"], ...]  # δ = ∂C/∂z of every layer
+    sensitivities: tuple[Float[Array, "_"], ...]  # ∂C/∂a of the activations before every layer, the pixels first
 
 
 class Lever(NamedTuple):
-    """One way to raise a neuron: nudge n numbers by a small step.
+    """One way to raise a neuron: nudge n numbers by a small step."""
 
-    Attributes:
-        slopes: the slope of C for each of the numbers, shape (n,).
-        nudges: the step, shape (n,), in the direction in which the neuron's weighted sum rises fastest.
-        raised: change of the neuron's activation.
-        predicted: change of the cost by its slopes: slopes · nudges.
-        measured: change of the cost.
-    """
-
-    slopes: Float[Array, "n"]
-    nudges: Float[Array, "n"]
-    raised: Float[Array, ""]
-    predicted: Float[Array, ""]
-    measured: Float[Array, ""]
+    slopes: Float[Array, "n"]  # the slope of C for each of the numbers
+    nudges: Float[Array, "n"]  # the step, in the direction in which the neuron's weighted sum rises fastest
+    raised: Float[Array, ""]  # change of the neuron's activation
+    predicted: Float[Array, ""]  # change of the cost by its slopes: slopes · nudges
+    measured: Float[Array, ""]  # change of the cost
 
 
 class Levers(NamedTuple):
-    """The three ways to raise a neuron's activation σ(w · x + b).
+    """The three ways to raise a neuron's activation σ(w · x + b)."""
 
-    Attributes:
-        bias: change b; the weighted sum follows with slope 1.
-        weights: change the weights w in proportion to their inputs: the slope for a weight is its input x.
-        inputs: change the activations x before it in proportion to their weights: the slope for an input is w.
-    """
-
-    bias: Lever
-    weights: Lever
-    inputs: Lever
+    bias: Lever  # change b; the weighted sum follows with slope 1
+    weights: Lever  # change the weights w in proportion to their inputs: the slope for a weight is its input x
+    inputs: Lever  # change the activations x before it in proportion to their weights: the slope for an input is w
 
 
 def backpropagate(
@@ -119,14 +98,9 @@ def pull_levers(
 ) -> Levers:
     """Try the three ways to raise one neuron, and compare what the slopes predict for the cost with what happens.
 
-    Args:
-        params: the network.
-        image: pixels in [0, 1].
-        target: one-hot label.
+    Args, beside those of `backpropagate`:
         layer: 1 for the first hidden layer, `len(params)` for the outputs.
         neuron: the neuron's index in its layer; may be traced.
-        activation: σ of the hidden layers.
-        cost: C.
         length: the length of `Lever.nudges`.
 
     Raises:

@@ -18,19 +18,12 @@ Compared: TypeAlias = Callable[[Float[Array, "n"], Float[Array, "n"]], Float[Arr
 
 
 class Cost(NamedTuple):
-    """The cost C of one example.
+    """The cost C of one example."""
 
-    Attributes:
-        outputs: the outputs a, in [0, 1], from z.
-        terms: what each output adds to C, which is their sum.
-        delta: δ = ∂C/∂z, where back-propagation starts.
-        formula: how a term is written.
-    """
-
-    outputs: Elementwise
-    terms: Compared
-    delta: Compared
-    formula: str
+    outputs: Elementwise  # the outputs a, in [0, 1], from z
+    terms: Compared  # what each output adds to C, which is their sum
+    delta: Compared  # δ = ∂C/∂z, where back-propagation starts
+    formula: str  # how a term is written
 
 
 def squared_error(output: Float[Array, "n"], target: Float[Array, "n"]) -> Float[Array, ""]:

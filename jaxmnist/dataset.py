@@ -14,14 +14,10 @@ class Dataset(NamedTuple):
     """Images with their labels, as MNIST stores them; a pytree.
 
     A set has one leading axis of n examples; one example has none, and the minibatches of an epoch have two.
-
-    Attributes:
-        images: shape (n, 784), one byte a pixel, 0 paper to 255 ink, rows of 28 from the top.
-        labels: shape (n,), the digits 0 to 9.
     """
 
-    images: UInt8[Array, "*n 784"]
-    labels: UInt8[Array, "*n"]
+    images: UInt8[Array, "*n 784"]  # one byte a pixel, 0 paper to 255 ink, rows of 28 from the top
+    labels: UInt8[Array, "*n"]  # the digits 0 to 9
 
 
 def scale(images: UInt8[Array, "*n 784"]) -> Float[Array, "*n 784"]:

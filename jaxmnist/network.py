@@ -15,15 +15,10 @@ SIZES = (784, 16, 16, 10)
 
 
 class Layer(NamedTuple):
-    """The connections from one layer of neurons to the next, and the biases of the next.
+    """The connections from one layer of neurons to the next, and the biases of the next."""
 
-    Attributes:
-        weights: shape (out, in); row j holds the strengths of all connections into neuron j.
-        biases: shape (out,); what each neuron adds to its weighted sum.
-    """
-
-    weights: Float[Array, "out in"]
-    biases: Float[Array, "out"]
+    weights: Float[Array, "out in"]  # row j holds the strengths of all connections into neuron j
+    biases: Float[Array, "out"]  # what each neuron adds to its weighted sum
 
 
 Params: TypeAlias = tuple[Layer, ...]
@@ -34,15 +29,10 @@ Elementwise: TypeAlias = Callable[[Float[Array, "n"]], Float[Array, "n"]]
 
 
 class Activation(NamedTuple):
-    """An activation function of the hidden layers.
+    """An activation function of the hidden layers."""
 
-    Attributes:
-        value: σ(z), from weighted sums to activations.
-        slope: σ'(z), for back-propagation by hand.
-    """
-
-    value: Elementwise
-    slope: Elementwise
+    value: Elementwise  # σ(z), from weighted sums to activations
+    slope: Elementwise  # σ'(z), for back-propagation by hand
 
 
 def _sigmoid_slope(z: Float[Array, "n"]) -> Float[Array, "n"]:

@@ -28,33 +28,23 @@ GROUP_SIZE = 64
 
 
 class Members(NamedTuple):
-    """What differs between the networks of a population; the rest is the recipe's.
+    """What differs between the networks of a population; the rest is the recipe's."""
 
-    Attributes:
-        keys: shape (members,), decides each one's random start.
-        learning_rates: shape (members,), η.
-        momenta: shape (members,), μ in [0, 1).
-    """
-
-    keys: Key[Array, "members"]
-    learning_rates: Float[Array, "members"]
-    momenta: Float[Array, "members"]
+    keys: Key[Array, "members"]  # decides each one's random start
+    learning_rates: Float[Array, "members"]  # η
+    momenta: Float[Array, "members"]  # μ in [0, 1)
 
 
 class Population(NamedTuple):
     """A trained population, on the host; entry m is member m.
 
-    Attributes:
-        params: every network, each leaf with a leading axis of members.
-        running_cost: shape (members, epochs), the mean over an epoch of each minibatch's mean cost before its step.
-        held_out: shape (members, epochs + 1), cost and accuracy on the examples held out; entry 0 before training.
-        diverged_at: shape (members,), the 1-based step at which the cost first became non-finite; the last step if only
-            the final evaluation is; 0 if never.
+    `diverged_at` is the 1-based step at which the cost first became non-finite; the last step if only the final
+    evaluation is; 0 if never.
     """
 
-    params: Params
-    running_cost: Float[np.ndarray, "members epochs"]
-    held_out: Metrics
+    params: Params  # every network, each leaf with a leading axis of members
+    running_cost: Float[np.ndarray, "members epochs"]  # mean over an epoch of its minibatches' costs
+    held_out: Metrics  # cost and accuracy on the examples held out; entry 0 before training
     diverged_at: Int[np.ndarray, "members"]
 
 

@@ -32,31 +32,19 @@ OPTIMIZERS: dict[str, Callable[[LearningRate, ArrayLike], Optimizer]] = {
 
 
 class TrainState(NamedTuple):
-    """All that training carries from one step to the next.
+    """All that training carries from one step to the next."""
 
-    Attributes:
-        params: the network.
-        optimizer_state: the optimizer's state.
-        key: decides the shuffles to come.
-        epoch: epochs completed.
-    """
-
-    params: Params
-    optimizer_state: Any
-    key: Key[Array, ""]
-    epoch: Int[Array, ""]
+    params: Params  # the network
+    optimizer_state: Any  # the optimizer's state
+    key: Key[Array, ""]  # decides the shuffles to come
+    epoch: Int[Array, ""]  # epochs completed
 
 
 class History(NamedTuple):
-    """Cost and accuracy over a run: entry 0 before training, entry e after epoch e.
+    """Cost and accuracy over a run: entry 0 before training, entry e after epoch e."""
 
-    Attributes:
-        train: on the whole training set, each of shape (epochs + 1,).
-        test: on the test set.
-    """
-
-    train: Metrics
-    test: Metrics
+    train: Metrics  # on the whole training set, each of shape (epochs + 1,)
+    test: Metrics  # on the test set
 
 
 def make_optimizer(config: Config, steps: int) -> Optimizer:

@@ -57,6 +57,11 @@ class SharedRecipe:
     """jitter turns, stretches and shifts every training image a little at random, anew in every epoch."""
 
 
+Shared = Annotated[
+    tyro.conf.OmitArgPrefixes[SharedRecipe], tyro.conf.arg(name="common", help="What all networks have in common.")
+]
+
+
 @dataclasses.dataclass(frozen=True)
 class Recipe(SharedRecipe):
     """How to train one network; a `Config` as options."""

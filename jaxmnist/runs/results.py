@@ -29,35 +29,21 @@ METRICS: dict[str, Callable[[History], Any]] = {
 
 
 class Run(NamedTuple):
-    """All that decides a training run, and where it is kept.
+    """All that decides a training run, and where it is kept."""
 
-    Attributes:
-        folder: the run's folder, held against other writers.
-        metadata: the content of its config.json.
-        splits: the data, on the device.
-        config: the recipe, resolved.
-        device: where to compute.
-    """
-
-    folder: Path
-    metadata: dict[str, Any]
-    splits: Splits
-    config: Config
-    device: jax.Device
+    folder: Path  # the run's folder, held against other writers
+    metadata: dict[str, Any]  # the content of its config.json
+    splits: Splits  # the data, on the device
+    config: Config  # the recipe, resolved
+    device: jax.Device  # where to compute
 
 
 class Progress(NamedTuple):
-    """How far a run is.
+    """How far a run is."""
 
-    Attributes:
-        state: the state to continue from.
-        history: one entry before training and one after each epoch; empty before the first measurement.
-        seconds: seconds spent so far, by purpose, in all sessions of the run.
-    """
-
-    state: TrainState
-    history: list[History]
-    seconds: dict[str, float]
+    state: TrainState  # the state to continue from
+    history: list[History]  # one entry before training and one after each epoch; empty before the first measurement
+    seconds: dict[str, float]  # seconds spent so far, by purpose, in all sessions of the run
 
 
 def write(run: Run, progress: Progress, problem: str | None = None) -> dict[str, Any]:
