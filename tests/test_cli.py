@@ -309,7 +309,7 @@ def test_an_interrupt_before_the_first_checkpoint_leaves_no_folder(run, tmp_path
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop, "train", interrupt)
+    monkeypatch.setattr(loop, "run_epochs", interrupt)
     assert run(*SMALL, "--run-dir", "r")[0] == 130
     assert not (tmp_path / "r").exists()
 
