@@ -162,7 +162,7 @@ def _with_epochs(metadata: Mapping[str, Any], recorded: Config, config: Config) 
         command = f"{metadata.get('command')}; then with --resume --epochs {config.epochs}"
         print(
             f"note: the cosine now ends at epoch {config.epochs} instead of {recorded.epochs}, so the learning rate "
-            f"rises again (or drops): this isn't the run that {config.epochs} epochs from the start would be"
+            f"{'rises again' if config.epochs > recorded.epochs else 'drops'}: this isn't the run that {config.epochs} epochs from the start would be"
         )
     return {**metadata, "config": config.to_json(), "command": command}
 
@@ -212,6 +212,8 @@ def _train(run: results.Run, progress: results.RunState) -> int:
 
 def _write_results(run: results.Run, progress: results.RunState, problem: str | None) -> int:
     """Write the numbers and the weights, say how good they are, and only then draw the figures."""
+    for name in FIGURES:  # of a shorter run: one that is killed while drawing isn't finished
+        (run.folder / name).unlink(missing_ok=True)
     summary = results.write(run, progress, problem)
     if problem:
         console.complain(with_options(f"does not learn: {problem}", field_names(Options)))
