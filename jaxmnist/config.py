@@ -1,6 +1,7 @@
 """The recipe of a training run, as values, and the rules that a recipe must keep."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any, Literal, TypeGuard
 
 import jax
@@ -68,10 +69,21 @@ class Config:
 TRACED = ("learning_rate", "momentum")
 """The leaves of a `Config` as a pytree."""
 
-jax.tree_util.register_dataclass(
+STATIC = tuple(field.name for field in dataclasses.fields(Config) if field.name not in TRACED)
+
+
+def _unflatten(static: tuple[Any, ...], traced: Iterable[Any]) -> Config:
+    """Rebuild a `Config` without `__init__`, since JAX also puts placeholders in the place of its leaves."""
+    config = object.__new__(Config)
+    for name, value in zip((*STATIC, *TRACED), (*static, *traced), strict=True):
+        object.__setattr__(config, name, value)
+    return config
+
+
+jax.tree_util.register_pytree_node(
     Config,
-    data_fields=TRACED,
-    meta_fields=[field.name for field in dataclasses.fields(Config) if field.name not in TRACED],
+    lambda config: ([getattr(config, name) for name in TRACED], tuple(getattr(config, name) for name in STATIC)),
+    _unflatten,
 )
 
 RECIPES = {

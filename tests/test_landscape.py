@@ -5,7 +5,8 @@ import pytest
 from jaxmnist.metrics import evaluate
 from jaxmnist.network import Layer, init
 from jaxmnist.sources import load
-from jaxmnist.studies.landscape import flatten, principal_plane, project, survey
+from jaxmnist.studies.landscape import Path, flatten, follow, principal_plane, project, survey, textbook_path
+from jaxmnist.studies.methods import Settings, divide
 
 
 def walk(seed, steps, dimensions=300):
@@ -14,8 +15,8 @@ def walk(seed, steps, dimensions=300):
     return np.cumsum(generator.normal(size=(steps, dimensions)) + generator.normal(size=dimensions), axis=0)
 
 
-@pytest.mark.parametrize("paths", [[walk(0, 20), walk(1, 35)], [walk(2, 400)], [walk(3, 2), walk(4, 1)]])
-def test_the_plane_is_that_of_numpy_s_svd(paths):
+@pytest.mark.parametrize("paths", [[walk(0, 20), walk(1, 35)], [walk(2, 60)], [walk(3, 2), walk(4, 1)]])
+def test_the_plane_agrees_with_numpy_s_svd(paths):
     plane = principal_plane(paths)
     points = np.concatenate(paths)
     _, spread, directions = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
@@ -24,10 +25,10 @@ def test_the_plane_is_that_of_numpy_s_svd(paths):
     np.testing.assert_allclose(plane.origin, points.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(plane.explained, spread[:2] ** 2 / np.sum(spread**2), rtol=1e-7)
     np.testing.assert_allclose(np.abs(plane.directions @ directions[:2].T), np.eye(2), atol=1e-7)
-    shadows = np.concatenate([project(plane, path) for path in paths])
-    np.testing.assert_allclose(shadows.mean(axis=0), 0, atol=1e-9)
-    np.testing.assert_allclose(shadows.var(axis=0) / points.var(axis=0).sum(), plane.explained, rtol=1e-9)
-    assert np.all(shadows[-1] >= shadows[0])
+    projected = np.concatenate([project(plane, path) for path in paths])
+    np.testing.assert_allclose(projected.mean(axis=0), 0, atol=1e-9)
+    np.testing.assert_allclose(projected.var(axis=0) / points.var(axis=0).sum(), plane.explained, rtol=1e-9)
+    assert np.all(projected[-1] >= projected[0])
 
 
 def test_points_in_the_plane_keep_their_distances():
@@ -36,32 +37,60 @@ def test_points_in_the_plane_keep_their_distances():
     np.testing.assert_allclose(project(plane, inside), [[1, 2], [-3, 0.5]], atol=1e-12)  # float64
 
 
+SIZES = (784, 5, 10)
+
+
+def path_through(points):
+    return Path("sgd", 0.1, 1, np.ones(len(points)), np.asarray(points))
+
+
 def test_the_terrain_is_the_cost_at_its_points():
     digits = jax.tree.map(lambda leaf: leaf[:300], load("digits").test)
-    sizes = (784, 5, 10)
-    like = init(jax.random.key(0), sizes)
-    paths = [np.stack([flatten(init(jax.random.key(seed), sizes)) for seed in range(4)])]
-    plane = principal_plane(paths)
-    shadows = project(plane, paths[0])
-    terrain = survey(plane, shadows, like, digits, points=7)
+    first, second = (
+        path_through([flatten(init(jax.random.key(seed), SIZES)) for seed in seeds]) for seeds in ([0, 1], [2, 3, 4])
+    )
+    plane = principal_plane([first.points, second.points])
+    terrain = survey([first, second], init(jax.random.key(0), SIZES), digits, resolution=7)
+    for path, projected in zip((first, second), terrain.paths, strict=True):
+        np.testing.assert_allclose(projected.points, project(plane, path.points))
+    np.testing.assert_array_equal(terrain.explained, plane.explained)
     assert terrain.cost.shape == (7, 7)
-    assert terrain.along[0] < shadows[:, 0].min() < shadows[:, 0].max() < terrain.along[-1]
-    assert terrain.across[0] < shadows[:, 1].min() < shadows[:, 1].max() < terrain.across[-1]
+    points = np.concatenate([path.points for path in terrain.paths])
+    assert terrain.along[0] < points[:, 0].min() < points[:, 0].max() < terrain.along[-1]
+    assert terrain.across[0] < points[:, 1].min() < points[:, 1].max() < terrain.across[-1]
     for row, column in ((0, 0), (3, 5), (6, 1)):
         point = plane.origin + np.array([terrain.along[column], terrain.across[row]]) @ plane.directions
-        first, second = np.split(point, [5 * 784 + 5])
+        hidden, last = np.split(point, [5 * 784 + 5])
         # flatten's order, spelled out once more: weights then biases, layer by layer
-        params = (Layer(first[:-5].reshape(5, 784), first[-5:]), Layer(second[:-10].reshape(10, 5), second[-10:]))
+        params = (Layer(hidden[:-5].reshape(5, 784), hidden[-5:]), Layer(last[:-10].reshape(10, 5), last[-10:]))
         expected = evaluate(jax.tree.map(np.float32, params), digits).cost
         assert terrain.cost[row, column] == pytest.approx(float(expected), rel=1e-4)  # float32 coordinates
 
 
-def test_a_slim_terrain_is_widened_only_where_that_is_asked_for():
+@pytest.mark.parametrize(("min_height", "ratio"), [(0.5, 0.5), (0.0, 0.05)])
+def test_a_flat_terrain_is_made_higher_only_on_request(min_height, ratio):
     digits = jax.tree.map(lambda leaf: leaf[:10], load("digits").test)
-    sizes = (784, 10)
-    plane = principal_plane([np.stack([flatten(init(jax.random.key(seed), sizes)) for seed in range(3)])])
-    shadows = np.array([[-10.0, 0.0], [10.0, 1.0]])
-    for slimmest, height in ((0.5, 12.0), (0.0, 1.2)):
-        terrain = survey(plane, shadows, init(jax.random.key(0), sizes), digits, slimmest, points=3)
-        assert np.ptp(terrain.along) == pytest.approx(24)
-        assert np.ptp(terrain.across) == pytest.approx(height)
+    origin = flatten(init(jax.random.key(0), SIZES))
+    far, aside = np.zeros((2, origin.size), np.float32)
+    far[0], aside[1] = 20, 1
+    first, second = path_through([origin, origin + far]), path_through([origin + aside, origin + far + aside])
+    terrain = survey([first, second], init(jax.random.key(0), SIZES), digits, min_height, resolution=3)
+    assert np.ptp(terrain.along) == pytest.approx(24, rel=1e-5)  # a fifth wider than the paths, in float32
+    assert np.ptp(terrain.across) / np.ptp(terrain.along) == pytest.approx(ratio, rel=1e-5)
+
+
+def test_paths_end_at_the_cost_and_nesterov_s_is_in_the_textbook_s_form():
+    settings = Settings(batch_size=10, examples=100, steps=3)
+    key = jax.random.key(0)
+    data = divide(key, load("digits").train, settings)
+    path, states = follow(key, "nesterov", 0.5, data, settings)
+    assert path.points.shape == (4, 13_002)
+    np.testing.assert_array_equal(path.points[2], flatten(states[2].params))
+    assert path.costs[1] == pytest.approx(
+        float(evaluate(jax.tree.map(lambda leaf: leaf[0], states[1].params), data.probe).cost)
+    )
+    short, _states = follow(key, "nesterov", 0.5, data, settings, end_cost=float(path.costs[1]))
+    np.testing.assert_array_equal(short.points, path.points[:2])
+    behind = textbook_path(path, states, 0.9)
+    velocity = flatten(states[3].optimizer_state.velocity)
+    np.testing.assert_allclose(behind.points[3], path.points[3] + 0.9 * 0.5 * velocity, rtol=1e-5, atol=1e-7)  # float32

@@ -16,7 +16,7 @@ from jaxmnist.plots.style import png
 from jaxmnist.runs import folder as run_folder
 from jaxmnist.runs.checkpoint import load_network
 from jaxmnist.runs.files import write_atomically
-from jaxmnist.runs.results import to_json
+from jaxmnist.runs.results import to_json, write_json
 from jaxmnist.studies import evaluation
 from jaxmnist.studies.evaluation_report import report
 
@@ -79,7 +79,7 @@ def run(options: Options) -> int:
     with run_folder.created(options.run_dir, "evaluate") as folder:
         for name, content in drawn.items():
             write_atomically(folder / name, content)
-        run_folder.write_json(folder / "evaluation.json", results)
+        write_json(folder / "evaluation.json", results)
         print(json.dumps(results) if options.json else text)
         print(f"in {folder}: {run_folder.listed(folder)}", file=sys.stderr if options.json else sys.stdout)
     return 0

@@ -24,21 +24,13 @@ Progress = Callable[[str, int, int], object]
 
 
 class Splits(NamedTuple):
-    """A data set in two parts.
+    """A data set in two parts."""
 
-    Attributes:
-        name: mnist, fashion_mnist, kmnist or digits.
-        origin: where it came from: a folder, or scikit-learn.
-        train: the training set.
-        test: the test set.
-        notice: what the user should know if this isn't the data set they expect; else empty.
-    """
-
-    name: str
-    origin: str
-    train: Dataset
-    test: Dataset
-    notice: str = ""
+    name: str  # mnist, fashion_mnist, kmnist or digits
+    origin: str  # where it came from: a folder, or scikit-learn
+    train: Dataset  # the training set
+    test: Dataset  # the test set
+    notice: str = ""  # what the user should know if this isn't the data set they expect; else empty
 
 
 def load(

@@ -1,4 +1,4 @@
-"""What is said of the optimizers, put to the test by what they did in the race."""
+"""What is claimed of the optimizers, tested by what they needed in the race."""
 
 import math
 from collections.abc import Iterable
@@ -7,31 +7,23 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from jaxmnist.studies.race import Method
+from jaxmnist.studies.methods import Method
 
-SURE = 0.05
-"""A sign test's probability up to which a difference is taken to be no accident."""
+ALPHA = 0.05
+"""Significance level of the sign test."""
 
-FEWEST_SEEDS = math.ceil(-math.log2(SURE))
-"""With fewer, even if all agree, the sign test is sure of nothing."""
+MIN_SEEDS = math.ceil(-math.log2(ALPHA))
+"""With fewer seeds the sign test decides nothing, even if all agree."""
 
 
 class Claim(NamedTuple):
-    """What is said of two methods, as something that can be counted.
+    """A claim about two methods, in a form that can be counted."""
 
-    Attributes:
-        says: the claim.
-        faster: the method that is said to need less.
-        slower: the method that it is compared with.
-        counts: what they need until the cost has come down.
-        factor: how many times less it must be.
-    """
-
-    says: str
-    faster: Method
-    slower: Method
-    counts: Literal["examples", "steps"]
-    factor: int
+    says: str  # the claim
+    faster: Method  # the method that is said to need less
+    slower: Method  # the method that it is compared with
+    counts: Literal["examples", "steps"]  # what they need until the cost has come down
+    factor: int  # how many times less it must be
 
 
 CLAIMS = (
@@ -43,32 +35,25 @@ CLAIMS = (
 
 
 class Finding(NamedTuple):
-    """A claim put to the test at one threshold, in seeds paired by their start.
+    """A claim tested at one threshold, over seeds paired by their start."""
 
-    Attributes:
-        ratio: quartiles over the seeds of what the slower method needed / what the faster one did; infinite where only
-            the faster one got there; NaN where no seed got there with either.
-        wins: seeds whose ratio is above the claim's factor.
-        losses: seeds whose ratio is below it.
-        chance: the sign test: how probable so many wins are, or more, where both are as likely.
-        outcome: yes or no where the sign test is sure; unclear where it is not.
-    """
-
-    ratio: Float[np.ndarray, "3"]
-    wins: int
-    losses: int
-    chance: float
-    outcome: Literal["yes", "no", "unclear"]
+    ratio: Float[
+        np.ndarray, "3"
+    ]  # quartiles over the seeds of slower / faster; ∞ if only the faster arrived, NaN if neither
+    wins: int  # seeds whose ratio is above the claim's factor
+    losses: int  # seeds whose ratio is below it
+    p_value: float  # the sign test's probability of so many wins, or more, if both methods were equally fast
+    outcome: Literal["yes", "no", "unclear"]  # yes or no where the sign test is significant; unclear where it is not
 
 
 def quartiles(values: Float[np.ndarray, "seeds *rest"]) -> Float[np.ndarray, "3 *rest"]:
-    """The values within which a quarter, half and three quarters of the seeds lie; infinite ones count."""
-    places = [math.ceil(share * len(values)) - 1 for share in (0.25, 0.5, 0.75)]
-    return np.sort(values, axis=0)[places]
+    """The values that a quarter, half and three quarters of the seeds don't exceed; infinite values count."""
+    indices = [math.ceil(share * len(values)) - 1 for share in (0.25, 0.5, 0.75)]
+    return np.sort(values, axis=0)[indices]
 
 
-def put_to_the_test(faster: Float[np.ndarray, "seeds"], slower: Float[np.ndarray, "seeds"], factor: float) -> Finding:
-    """Whether one method needs more than `factor` times what another does.
+def sign_test(faster: Float[np.ndarray, "seeds"], slower: Float[np.ndarray, "seeds"], factor: int) -> Finding:
+    """Test whether one method needs more than `factor` times what another needs.
 
     Args:
         faster: what the method that is said to be faster needed, for each seed; infinite if it never got there.
@@ -78,17 +63,18 @@ def put_to_the_test(faster: Float[np.ndarray, "seeds"], slower: Float[np.ndarray
     arrived = np.isfinite(faster) | np.isfinite(slower)
     ratio = slower[arrived] / faster[arrived]
     wins, losses = int(np.sum(ratio > factor)), int(np.sum(ratio < factor))
+    p_value, opposite = _binomial_tail(wins, losses), _binomial_tail(losses, wins)
     return Finding(
         ratio=quartiles(ratio) if arrived.any() else np.full(3, np.nan),
         wins=wins,
         losses=losses,
-        chance=_sign_test(wins, losses),
-        outcome="yes" if _sign_test(wins, losses) <= SURE else "no" if _sign_test(losses, wins) <= SURE else "unclear",
+        p_value=p_value,
+        outcome="yes" if p_value <= ALPHA else "no" if opposite <= ALPHA else "unclear",
     )
 
 
 def verdict(findings: Iterable[Finding]) -> str:
-    """What the findings at all thresholds say together of a claim; those where no seed got there say nothing.
+    """Sum up a claim's findings at all thresholds, leaving out those that no seed reached.
 
     Returns:
         supported, where every threshold says yes; supported in part, where some do; not supported, where some say no
@@ -102,7 +88,7 @@ def verdict(findings: Iterable[Finding]) -> str:
     return "not supported" if "no" in outcomes else "not decided"
 
 
-def _sign_test(wins: int, losses: int) -> float:
+def _binomial_tail(wins: int, losses: int) -> float:
     """The probability of at least so many heads in so many throws of a fair coin."""
     throws = wins + losses
     return float(sum(math.comb(throws, heads) for heads in range(wins, throws + 1)) / 2**throws)

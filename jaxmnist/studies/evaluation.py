@@ -43,64 +43,37 @@ class Mistakes(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """How often a network is right at which confidence, its largest output, in bins of equal width from 0 to 1.
+    """How often a network is right at which confidence, its largest output, in bins of equal width from 0 to 1."""
 
-    Attributes:
-        examples: images in each bin.
-        confidence: their mean confidence; NaN in an empty bin.
-        right: share of them that is read right; NaN in an empty bin.
-        right_interval_95: 95 % confidence interval of this share.
-        expected_error: mean of |right − confidence| over all images.
-        outputs_sum: 5 %, 50 % and 95 % quantile of the sum of an image's outputs.
-    """
-
-    examples: Int[np.ndarray, "bins"]
-    confidence: Float[np.ndarray, "bins"]
-    right: Float[np.ndarray, "bins"]
-    right_interval_95: Float[np.ndarray, "bins 2"]
-    expected_error: float
-    outputs_sum: Float[np.ndarray, "3"]
+    examples: Int[np.ndarray, "bins"]  # images in each bin
+    confidence: Float[np.ndarray, "bins"]  # their mean confidence; NaN in an empty bin
+    right: Float[np.ndarray, "bins"]  # share of them that is read right; NaN in an empty bin
+    right_interval_95: Float[np.ndarray, "bins 2"]  # 95 % confidence interval of this share
+    expected_error: float  # mean of |right − confidence| over all images
+    outputs_sum: Float[np.ndarray, "3"]  # 5 %, 50 % and 95 % quantile of the sum of an image's outputs
 
 
 class Noise(NamedTuple):
-    """What a network makes of images that are no digits.
+    """What a network makes of images that are no digits."""
 
-    Attributes:
-        images: their number.
-        sure: how many of them have a confidence of at least `SURE_FROM`.
-        median_confidence: half of them have at least this confidence.
-        read_as: how many of them are read as each digit.
-        surest: indices of those with the highest confidence, the highest first.
-        surest_outputs: the outputs on these.
-    """
-
-    images: int
-    sure: int
-    median_confidence: float
-    read_as: Int[np.ndarray, "10"]
-    surest: Int[np.ndarray, "surest"]
-    surest_outputs: Float[np.ndarray, "surest 10"]
+    images: int  # their number
+    sure: int  # how many of them have a confidence of at least `SURE_FROM`
+    median_confidence: float  # half of them have at least this confidence
+    read_as: Int[np.ndarray, "10"]  # how many of them are read as each digit
+    surest: Int[np.ndarray, "surest"]  # indices of those with the highest confidence, the highest first
+    surest_outputs: Float[np.ndarray, "surest 10"]  # the outputs on these
 
 
 class Evaluation(NamedTuple):
-    """How good a network is on a test set, and what it makes of each kind of noise.
+    """How good a network is on a test set, and what it makes of each kind of noise."""
 
-    Attributes:
-        examples: images in the test set.
-        right: how many of them are read right.
-        accuracy: right / examples.
-        accuracy_interval_95: 95 % confidence interval of the accuracy.
-        mean_cost: mean cost per example.
-        confusion: number of images of each digit (row) that are read as each digit (column).
-    """
-
-    examples: int
-    right: int
-    accuracy: float
-    accuracy_interval_95: Float[np.ndarray, "2"]
-    mean_cost: float
+    examples: int  # images in the test set
+    right: int  # how many of them are read right
+    accuracy: float  # right / examples
+    accuracy_interval_95: Float[np.ndarray, "2"]  # 95 % confidence interval of the accuracy
+    mean_cost: float  # mean cost per example
     digits: Digits
-    confusion: Int[np.ndarray, "10 10"]
+    confusion: Int[np.ndarray, "10 10"]  # number of images of each digit (row) that are read as each digit (column)
     mistakes: Mistakes
     calibration: Calibration
     noise: dict[str, Noise]

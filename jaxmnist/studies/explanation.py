@@ -23,33 +23,19 @@ SHOWN = 16
 
 
 class Explanation(NamedTuple):
-    """All numbers of one example, in float64: a pytree.
+    """All numbers of one example, in float64: a pytree."""
 
-    Attributes:
-        params: the network.
-        config: its recipe.
-        label: the right digit.
-        activations: a of every layer, the pixels first.
-        terms: what each of the ten outputs adds to the cost.
-        back: cost, gradient, deltas and sensitivities, by hand.
-        levers: the three levers of the right digit's output, each moved by a length of 0.01.
-        measured: slopes of this output's weights, by central differences.
-        compared: indices, as `ravel_pytree` orders them, of all parameters whose slopes are measured so; these first.
-        automatic_digits: number of digits to which the gradient by hand agrees with `jax.grad`.
-        numerical_digits: number of digits to which it agrees with the central differences.
-    """
-
-    params: Params
-    config: Config
-    label: Int[Array, ""]
-    activations: tuple[Float[Array, "_"], ...]
-    terms: Float[Array, "10"]
-    back: Backpropagation
-    levers: Levers
-    measured: Float[Array, "in"]
-    compared: Int[Array, "compared"]
-    automatic_digits: Float[Array, ""]
-    numerical_digits: Float[Array, ""]
+    params: Params  # the network
+    config: Config  # its recipe
+    label: Int[Array, ""]  # the right digit
+    activations: tuple[Float[Array, "_"], ...]  # a of every layer, the pixels first
+    terms: Float[Array, "10"]  # what each of the ten outputs adds to the cost
+    back: Backpropagation  # cost, gradient, deltas and sensitivities, by hand
+    levers: Levers  # the three levers of the right digit's output, each moved by a length of 0.01
+    measured: Float[Array, "in"]  # slopes of this output's weights, by central differences
+    compared: Int[Array, "compared"]  # indices, as in `ravel_pytree`, of all parameters measured so
+    automatic_digits: Float[Array, ""]  # number of digits to which the gradient by hand agrees with `jax.grad`
+    numerical_digits: Float[Array, ""]  # number of digits to which it agrees with the central differences
 
 
 def run(params: Params, config: Config, image: UInt8[np.ndarray, "784"], label: int) -> Explanation:

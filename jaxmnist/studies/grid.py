@@ -30,41 +30,24 @@ MAX_NETWORKS = 100_000
 
 
 class Grid(NamedTuple):
-    """Which networks to train.
+    """Which networks to train."""
 
-    Attributes:
-        configs: the settings, as from `combine`; epochs are passes over the folds that aren't held out.
-        seeds: random starts of each setting: the seeds 0 to `seeds` − 1.
-        folds: equal parts of the training set; see `dataset.stratified_folds`.
-        held_out: how many of the folds are held out, one after the other.
-        metric: which ranks the settings: lowest mean cost, or highest mean accuracy.
-    """
-
-    configs: tuple[Config, ...]
-    seeds: int
-    folds: int
-    held_out: int
-    metric: Literal["cost", "accuracy"] = "cost"
+    configs: tuple[Config, ...]  # the settings, as from `combine`; epochs are passes over the other folds
+    seeds: int  # random starts of each setting: the seeds 0 to `seeds` − 1
+    folds: int  # equal parts of the training set; see `dataset.stratified_folds`
+    held_out: int  # how many of the folds are held out, one after the other
+    metric: Literal["cost", "accuracy"] = "cost"  # which ranks the settings: lowest mean cost, or highest mean accuracy
 
 
 class Result(NamedTuple):
-    """What was measured of every network at its end; arrays have shape (settings, folds held out, seeds).
+    """What was measured of every network at its end; arrays have shape (settings, folds held out, seeds)."""
 
-    Attributes:
-        grid: what was trained, resolved.
-        fold_size: examples in a fold.
-        cost: mean cost per held-out example.
-        accuracy: share of the held-out examples, 0 to 1.
-        training_cost: mean over the last epoch of each minibatch's cost before its step.
-        diverged_at: the step from 1, as in `population.Population`; 0 if never.
-    """
-
-    grid: Grid
-    fold_size: int
-    cost: Float[np.ndarray, "settings folds seeds"]
-    accuracy: Float[np.ndarray, "settings folds seeds"]
-    training_cost: Float[np.ndarray, "settings folds seeds"]
-    diverged_at: Int[np.ndarray, "settings folds seeds"]
+    grid: Grid  # what was trained, resolved
+    fold_size: int  # examples in a fold
+    cost: Float[np.ndarray, "settings folds seeds"]  # mean cost per held-out example
+    accuracy: Float[np.ndarray, "settings folds seeds"]  # share of the held-out examples, 0 to 1
+    training_cost: Float[np.ndarray, "settings folds seeds"]  # mean cost of the last epoch's minibatches
+    diverged_at: Int[np.ndarray, "settings folds seeds"]  # the step from 1, as in `population.Population`; 0 if never
 
 
 def combine(

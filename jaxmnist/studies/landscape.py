@@ -1,47 +1,137 @@
 """The cost as a landscape over a plane: how to look at paths through 13,002 dimensions."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
 from jaxmnist.dataset import Dataset
 from jaxmnist.metrics import evaluate
 from jaxmnist.network import Params
+from jaxmnist.population import make_members
+from jaxmnist.studies.methods import Method, RaceData, Settings, textbook, trajectory
+from jaxmnist.studies.race import Outcome, Result
+from jaxmnist.training import TrainState
 
-AT_ONCE = 50
-"""Networks measured together: their activations on 1,000 examples then take a few MB."""
+CHUNK = 50
+"""Networks evaluated at once: their activations on 1,000 examples then take a few MB."""
+
+END_COST = 0.2
+"""Training cost at which a path through the landscape ends."""
+
+POINTS = 500
+"""Points of a path that takes the whole race, about."""
+
+LOOK_AHEAD, CLOSE_UP = 120, 6
+"""Steps of Nesterov's path, down the first slope and out onto the plain, and of its close-up."""
+
+
+class Path(NamedTuple):
+    """The way of one network."""
+
+    method: Method  # the method
+    learning_rate: float  # η
+    every: int  # steps from one point to the next
+    costs: Float[np.ndarray, "points"]  # mean training cost at each point
+    points: Float[np.ndarray, "points dimensions"]  # in the space of all parameters, or projected onto a plane
 
 
 class Plane(NamedTuple):
-    """A plane in the space of all parameters.
+    """A plane in the space of all parameters."""
 
-    Attributes:
-        origin: a point of it, all parameters in a row.
-        directions: two orthonormal rows that span it.
-        explained: the share of the paths' variance along each direction.
-    """
-
-    origin: Float[np.ndarray, "parameters"]
-    directions: Float[np.ndarray, "2 parameters"]
-    explained: Float[np.ndarray, "2"]
+    origin: Float[np.ndarray, "parameters"]  # a point of it, all parameters in a row
+    directions: Float[np.ndarray, "2 parameters"]  # two orthonormal rows that span it
+    explained: Float[np.ndarray, "2"]  # the share of the paths' variance along each direction
 
 
 class Terrain(NamedTuple):
-    """The mean cost at a grid of a plane's points.
+    """The mean cost over a part of a plane, and the paths projected onto it."""
 
-    Attributes:
-        along: coordinates along the first direction.
-        across: coordinates along the second.
-        cost: mean cost at each pair of them.
+    along: Float[np.ndarray, "x"]  # coordinates along the first direction
+    across: Float[np.ndarray, "y"]  # coordinates along the second
+    cost: Float[np.ndarray, "y x"]  # mean cost at each pair of them
+    explained: Float[np.ndarray, "2"]  # the share of the paths' variance along each direction
+    paths: tuple[Path, ...]  # their points are coordinates in the plane
+
+
+def run(key: Key[Array, ""], data: RaceData, result: Result) -> dict[str, Terrain]:
+    """Follow the methods once more, step by step from random start 0, and survey the cost around their paths.
+
+    Args:
+        key: the race's.
+        data: the race's.
+        result: of the race.
+
+    Returns:
+        "gd_sgd" and "sgd_momentum", each method at its own best learning rate; "momentum_nesterov", both at momentum's
+        best, with Nesterov's path in the textbook's form θ'; and "close_up", the first steps of the latter with a third
+        path of the points θ = θ' + μ v where Nesterov's method takes its gradients.
     """
+    settings, probe = result.settings, data.probe
 
-    along: Float[np.ndarray, "x"]
-    across: Float[np.ndarray, "y"]
-    cost: Float[np.ndarray, "y x"]
+    def path(method: Method, outcome: Outcome, settings: Settings, end_cost: float) -> tuple[Path, list[TrainState]]:
+        every = max(1, settings.steps_of(method) // POINTS)
+        return follow(key, method, outcome.learning_rate, data, settings, every, end_cost)
+
+    full, states = path("gd", result.best["gd"], settings, END_COST)
+    single, _ = path("sgd", result.best["sgd"], settings, END_COST)
+    heavy, _ = path("momentum", result.best["momentum"], settings, END_COST)
+    like = jax.tree.map(lambda leaf: leaf[0], states[0].params)
+    first = dataclasses.replace(settings, steps=min(LOOK_AHEAD, settings.steps))
+    momentum, _ = path("momentum", result.same["momentum"], first, 0.0)
+    ahead, states = path("nesterov", result.same["nesterov"], first, 0.0)
+    nesterov = textbook_path(ahead, states, settings.momentum)
+    close = [path._replace(points=path.points[: CLOSE_UP + 1]) for path in (momentum, nesterov, ahead)]
+    return {
+        "gd_sgd": survey([full, single], like, probe),
+        "sgd_momentum": survey([single, heavy], like, probe),
+        "momentum_nesterov": survey([momentum, nesterov], like, probe),
+        "close_up": survey(close, like, probe, min_height=0.0),
+    }
+
+
+def follow(
+    key: Key[Array, ""],
+    method: Method,
+    learning_rate: float,
+    data: RaceData,
+    settings: Settings,
+    every: int = 1,
+    end_cost: float = 0.0,
+) -> tuple[Path, list[TrainState]]:
+    """Follow one network from random start 0 until its cost is down, or all steps are made.
+
+    Args:
+        key: decides the minibatches.
+        method: how the network learns.
+        learning_rate: η.
+        data: what it learns from, and the probe on which its cost is measured.
+        settings: how many steps, and on which minibatches.
+        every: steps from one point of the path to the next.
+        end_cost: the cost that ends the path.
+
+    Returns:
+        The path, and the states at its points.
+    """
+    members = make_members([(settings.momentum, learning_rate)], [0])
+    states, costs = [], []
+    for state, cost in trajectory(key, method, members, data, settings, every):
+        states.append(state)
+        costs.append(float(cost[0]))
+        if costs[-1] <= end_cost:
+            break
+    points = np.stack([flatten(state.params) for state in states])
+    return Path(method, learning_rate, every, np.array(costs), points), states
+
+
+def textbook_path(path: Path, states: Sequence[TrainState], momentum: float) -> Path:
+    """The path of θ', the parameters of Nesterov's method in the textbook's form. Arguments as from `follow`."""
+    params = (textbook(state.params, state.optimizer_state.velocity, path.learning_rate, momentum) for state in states)
+    return path._replace(points=np.stack([flatten(theta) for theta in params]))
 
 
 def flatten(params: Params) -> Float[np.ndarray, "parameters"]:
@@ -52,8 +142,8 @@ def flatten(params: Params) -> Float[np.ndarray, "parameters"]:
 def principal_plane(paths: Sequence[Float[np.ndarray, "_ parameters"]]) -> Plane:
     """The plane through the mean of all points of all paths in which they spread the most.
 
-    Its directions are the first two principal components, so the paths' shadows on it lose the least. They point from
-    the first path's first point towards the last path's last one.
+    Its directions are the first two principal components, so projecting the paths onto it loses the least. They point
+    from the first path's first point towards the last path's last one.
 
     Args:
         paths: at least three points together.
@@ -71,52 +161,49 @@ def principal_plane(paths: Sequence[Float[np.ndarray, "_ parameters"]]) -> Plane
 
 
 def project(plane: Plane, points: Float[np.ndarray, "*n parameters"]) -> Float[np.ndarray, "*n 2"]:
-    """The shadows of points on the plane: coordinates along its two directions from its origin."""
+    """Project points onto the plane: coordinates along its two directions from its origin."""
     return np.asarray((points - plane.origin) @ plane.directions.T)
 
 
 def survey(
-    plane: Plane,
-    shadows: Float[np.ndarray, "n 2"],
-    like: Params,
-    judge: Dataset,
-    slimmest: float = 0.55,
-    points: int = 50,
+    paths: Sequence[Path], like: Params, probe: Dataset, min_height: float = 0.55, resolution: int = 50
 ) -> Terrain:
-    """The terrain around some points of the plane.
+    """Measure the cost around paths, in the principal plane of the first two.
 
     Args:
-        plane: where.
-        shadows: what the terrain must hold, with a margin around.
+        paths: two or more, with points in the space of all parameters.
         like: parameters of the network's shape.
-        judge: the set on which the cost is measured.
-        slimmest: the terrain's shorter side is at least this share of the longer one.
-        points: of the grid, along each direction.
+        probe: the examples on which the cost is measured.
+        min_height: least ratio of the terrain's shorter side to the longer one.
+        resolution: points of the grid, along each direction.
     """
-    low, high = shadows.min(axis=0), shadows.max(axis=0)
+    plane = principal_plane([path.points for path in paths[:2]])
+    projected = tuple(path._replace(points=project(plane, path.points)) for path in paths)
+    corners = np.concatenate([path.points for path in projected])
+    low, high = corners.min(axis=0), corners.max(axis=0)
     half = 0.6 * (high - low)
-    half = np.maximum(half, slimmest * half.max())
-    along, across = np.linspace((low + high) / 2 - half, (low + high) / 2 + half, points).T
-    places = np.stack(np.meshgrid(along, across), axis=-1).reshape(-1, 2)
-    cost = _costs(places, plane.origin, plane.directions, like, judge)
-    return Terrain(along, across, np.asarray(cost).reshape(points, points))
+    half = np.maximum(half, min_height * half.max())
+    along, across = np.linspace((low + high) / 2 - half, (low + high) / 2 + half, resolution).T
+    grid = np.stack(np.meshgrid(along, across), axis=-1).reshape(-1, 2)
+    cost = np.asarray(_costs(grid, plane.origin, plane.directions, like, probe)).reshape(resolution, resolution)
+    return Terrain(along, across, cost, plane.explained, projected)
 
 
 @jax.jit
 def _costs(
-    places: Float[Array, "n 2"],
+    coordinates: Float[Array, "n 2"],
     origin: Float[Array, "parameters"],
     directions: Float[Array, "2 parameters"],
     like: Params,
-    judge: Dataset,
+    probe: Dataset,
 ) -> Float[Array, "n"]:
-    """The mean cost at places of a plane."""
+    """The mean cost at points of a plane."""
     unflatten = ravel_pytree(like)[1]
     dtype = like[0].weights.dtype
 
-    def cost(place: Float[Array, "2"]) -> Float[Array, ""]:
-        measured: Array = evaluate(unflatten((origin + place @ directions).astype(dtype)), judge).cost
-        return measured
+    def cost_at(point: Float[Array, "2"]) -> Float[Array, ""]:
+        cost: Array = evaluate(unflatten((origin + point @ directions).astype(dtype)), probe).cost
+        return cost
 
-    costs: Array = jax.lax.map(cost, places, batch_size=AT_ONCE)
+    costs: Array = jax.lax.map(cost_at, coordinates, batch_size=CHUNK)
     return costs

@@ -1,257 +1,156 @@
 """The race: gradient descent, SGD, momentum and Nesterov's method, from the same starts on the same data.
 
-All networks of a method run at once under `jax.vmap` and share their minibatches, so that the first layer is one
-large matrix product. Learning rates and momentum are traced: one compiled program serves a method's whole grid.
+Each method runs at its own best learning rate of a grid, chosen on examples outside the race. What counts is what it
+needs until the mean training cost has come down to a threshold.
 """
 
-import dataclasses
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
-from jaxmnist.config import Config
-from jaxmnist.dataset import Dataset, minibatches, permutation
-from jaxmnist.metrics import evaluate
-from jaxmnist.network import Params
-from jaxmnist.training import TrainState, make_optimizer, start, train_step
+from jaxmnist.population import Members, make_members
+from jaxmnist.studies.methods import METHODS, Method, RaceData, Settings, trajectory
 
-Method = Literal["gd", "sgd", "momentum", "nesterov"]
-METHODS: dict[Method, str] = {"gd": "gradient descent", "sgd": "SGD", "momentum": "momentum", "nesterov": "Nesterov"}
-"""The methods, and what they are called."""
+TUNING_SEEDS = 4
+"""Random starts, none of them in the race, from which each rate of the grid is tried."""
 
-PROBE = 1_000
-"""Racing examples, always the same, on which the training cost is measured."""
+UNITS = {"steps": ",.0f", "examples": ",.0f", "seconds": ".2g"}
+"""What is counted until a cost is reached, and its format."""
 
-VALIDATION = 1_000
-"""Training examples kept out of the race to choose learning rates on; of a small training set a fifth."""
-
-Show = Callable[[int], None]
-"""Is told of how many examples gradients have been evaluated since the last call."""
+OnProgress = Callable[[int], object]
+"""Called with the number of gradient evaluations since the last call."""
 
 
-class Field(NamedTuple):
-    """A training set, divided for a race; the test set has no part in it.
+class Outcome(NamedTuple):
+    """How one method raced at one learning rate."""
 
-    Attributes:
-        race: what all methods learn from.
-        probe: the first examples of `race`, on which the training cost is measured.
-        validation: examples outside `race`, to choose learning rates on.
-    """
+    learning_rate: float  # η
+    steps: Int[np.ndarray, "evaluations"]  # made at each evaluation, from 0
+    examples_per_step: int  # training examples that a step takes
+    seconds_per_step: float  # of one network alone, without evaluations; NaN if not measured
+    costs: Float[np.ndarray, "seeds evaluations"]  # mean training cost of every seed's network at each evaluation
+    reached: Float[np.ndarray, "seeds thresholds"]  # steps to each threshold, for every seed; infinite if never
 
-    race: Dataset
-    probe: Dataset
-    validation: Dataset
-
-
-class Lane(NamedTuple):
-    """A method, ready to race.
-
-    Attributes:
-        config: its recipe; the learning rate is given later.
-        laps: its minibatches, in laps from one look at the cost to the next: images (lap, batch, 784), labels
-            (lap, batch).
-    """
-
-    config: Config
-    laps: list[Dataset]
-
-    @property
-    def steps(self) -> Int[np.ndarray, "looks"]:
-        """Steps made at each look, before the first lap and after each."""
-        return self.laps[0].labels.shape[0] * np.arange(len(self.laps) + 1)
-
-    @property
-    def examples_per_step(self) -> int:
-        """Training examples that a step takes."""
-        return int(self.laps[0].labels.shape[1])
+    def needed(self) -> dict[str, Float[np.ndarray, "seeds thresholds"]]:
+        """What every seed needed to reach every threshold, in each of `UNITS`; infinite if it never did."""
+        each = (1, self.examples_per_step, self.seconds_per_step)
+        return {unit: self.reached * amount for unit, amount in zip(UNITS, each, strict=True)}
 
 
-def divide(key: Key[Array, ""], train_set: Dataset, examples: int) -> Field:
-    """Draw the field of a race from a training set.
+class Result(NamedTuple):
+    """What a race gave."""
 
-    Args:
-        key: decides who is drawn.
-        train_set: n examples.
-        examples: how many race; all that validation leaves if these are fewer.
-    """
-    total = train_set.labels.shape[0]
-    order = permutation(key, total)
-    held_out = min(VALIDATION, total // 5)
-
-    def part(places: slice) -> Dataset:
-        return Dataset(train_set.images[order[places]], train_set.labels[order[places]])
-
-    race = part(slice(held_out, held_out + examples))
-    return Field(race, Dataset(race.images[:PROBE], race.labels[:PROBE]), part(slice(held_out)))
-
-
-def recipe(method: Method, batch_size: int, momentum: float) -> Config:
-    """What a method is. Gradient descent is SGD whose minibatch is the whole set; all learning rates stay constant."""
-    return Config(
-        optimizer="sgd" if method == "gd" else method,
-        batch_size="full" if method == "gd" else batch_size,
-        momentum=momentum,
-        schedule="constant",
-    )
-
-
-def make_lane(key: Key[Array, ""], race: Dataset, config: Config, steps: int, lap: int) -> Lane:
-    """Lay out a method's minibatches: epoch after epoch, each newly shuffled. Same key, same minibatches.
-
-    Args:
-        key: decides all shuffles.
-        race: what is learned from.
-        config: the recipe; its batch size counts here.
-        steps: of the race; what does not fill a last lap is left out.
-        lap: steps from one look at the cost to the next.
-    """
-    laps = steps // lap
-    if config.batch_size == "full":
-        return Lane(config, [jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (lap, *leaf.shape)), race)] * laps)
-    shuffled = jax.jit(minibatches, static_argnames="batch_size")
-    epochs = [
-        shuffled(jax.random.fold_in(key, epoch), race, config.batch_size)
-        for epoch in range(-(-steps // config.steps_per_epoch(race.labels.shape[0])))
-    ]
-    course = jax.tree.map(lambda *leaves: np.concatenate(leaves), *epochs)
-    cut = [slice(begin, begin + lap) for begin in range(0, laps * lap, lap)]
-    return Lane(config, [Dataset(course.images[steps], course.labels[steps]) for steps in cut])
-
-
-def starts(seeds: Sequence[int]) -> TrainState:
-    """The random starts that `training.start` gives for these seeds, stacked along an axis of members."""
-    stacked: TrainState = jax.tree.map(
-        lambda *leaves: jnp.stack(leaves), *(start(jax.random.key(seed), Config(), 1) for seed in seeds)
-    )
-    return stacked
-
-
-def with_rates(config: Config, learning_rate: Any, momentum: Any) -> Config:
-    """A recipe with other learning rates and momenta, arrays or whatever else stands at a pytree's leaves."""
-    return dataclasses.replace(config, learning_rate=learning_rate, momentum=momentum)
-
-
-def prepare(states: TrainState, config: Config) -> TrainState:
-    """The same networks with the optimizer of a recipe, at rest."""
-    return states._replace(optimizer_state=jax.vmap(make_optimizer(config, 1).init)(states.params))
-
-
-@jax.jit
-def advance(states: TrainState, batches: Dataset, config: Config) -> TrainState:
-    """A lap: every network makes one `train_step` on each minibatch.
-
-    Args:
-        states: of all networks; every leaf has a leading axis of members.
-        batches: the lap's minibatches, which all networks share.
-        config: the recipe; `learning_rate` has one entry for each member.
-    """
-    axes = with_rates(config, 0, None)
-
-    def one(state: TrainState, config: Config, batch: Dataset) -> TrainState:
-        return train_step(state, batch, config, make_optimizer(config, batch.labels.shape[0]))[0]
-
-    def step(states: TrainState, batch: Dataset) -> tuple[TrainState, None]:
-        return jax.vmap(one, in_axes=(0, axes, None))(states, config, batch), None
-
-    return jax.lax.scan(step, states, batches)[0]
-
-
-@jax.jit
-def look(states: TrainState, judge: Dataset) -> Float[Array, "members"]:
-    """Every network's mean cost on a set."""
-    costs: Array = jax.vmap(lambda params: evaluate(params, judge).cost)(states.params)
-    return costs
+    settings: Settings  # what the race was like
+    examples: dict[str, int]  # how many were trained on, measured the cost, and chose the rates
+    scores: dict[Method, dict[float, float]]  # for each method and rate of the grid, the validation cost that decides
+    best: dict[Method, Outcome]  # each method at its own best rate
+    same: dict[Method, Outcome]  # SGD, momentum and Nesterov's method at one rate, momentum's best
 
 
 def run(
-    states: TrainState, rates: Sequence[float], lane: Lane, judge: Dataset
-) -> Iterator[tuple[TrainState, Float[Array, "members"]]]:
-    """Run all of a lane's laps.
+    key: Key[Array, ""],
+    data: RaceData,
+    settings: Settings,
+    seconds_per_step: Mapping[Method, float] | None = None,
+    on_progress: OnProgress = lambda gradients: None,
+) -> Result:
+    """Choose every method's learning rate, then race all from the starts that `training.start` makes of the seeds.
 
     Args:
-        states: from `starts`.
-        rates: the learning rate η of each member.
-        lane: the method.
-        judge: the set on which the cost is measured.
-
-    Yields:
-        All states and their costs: before the first lap, and after each.
+        key: decides the minibatches, for all seeds and methods alike.
+        data: from `methods.divide`.
+        settings: what the race is like.
+        seconds_per_step: how long one network takes for a step of each method, for the result.
+        on_progress: called as the race goes on, up to `count_gradients` or a little less.
     """
-    config = with_rates(lane.config, jnp.asarray(rates, float), lane.config.momentum)
-    states = prepare(states, config)
-    yield states, look(states, judge)
-    for batches in lane.laps:
-        states = advance(states, batches, config)
-        yield states, look(states, judge)
 
+    def race(method: Method, rate: float) -> Outcome:
+        members = make_members([(settings.momentum, rate)], range(settings.seeds))
+        costs = evaluation_costs(key, method, members, data, settings, on_progress)
+        steps = settings.chunk_of(method) * np.arange(costs.shape[1])
+        reached = first_at_or_below(costs, steps, settings.thresholds)
+        seconds = (seconds_per_step or {}).get(method, math.nan)
+        return Outcome(rate, steps, _examples_per_step(method, data, settings), seconds, costs, reached)
 
-def record(
-    states: TrainState, rates: Sequence[float], lane: Lane, judge: Dataset, show: Show = lambda examples: None
-) -> Float[np.ndarray, "members looks"]:
-    """The costs that `run` sees; arguments as there."""
-    costs = []
-    for _states, cost in run(states, rates, lane, judge):
-        costs.append(np.asarray(cost))
-        show(lane.laps[0].labels.size * len(rates) if len(costs) > 1 else 0)
-    return np.stack(costs, axis=1)
+    scores: dict[Method, dict[float, float]] = {}
+    best: dict[Method, Outcome] = {}
+    for method in METHODS:
+        scores[method] = tune(key, method, data, settings, on_progress)
+        best[method] = race(method, min(scores[method], key=scores[method].__getitem__))
+    rate = best["momentum"].learning_rate
+    same: dict[Method, Outcome] = {
+        method: outcome if outcome.learning_rate == rate else race(method, rate)
+        for method, outcome in best.items()
+        if method != "gd"
+    }
+    counts = (part.labels.shape[0] for part in data)
+    return Result(settings, dict(zip(("racing", "measured", "validation"), counts, strict=True)), scores, best, same)
 
 
 def tune(
-    states: TrainState,
-    grid: Sequence[float],
-    lane: Lane,
-    judge: Dataset,
-    at_once: int,
-    show: Show = lambda examples: None,
+    key: Key[Array, ""],
+    method: Method,
+    data: RaceData,
+    settings: Settings,
+    on_progress: OnProgress = lambda gradients: None,
 ) -> dict[float, float]:
-    """Try every learning rate of a grid from every start.
-
-    Args:
-        states: from `starts`; others than race.
-        grid: the rates.
-        lane: the method.
-        judge: the validation examples.
-        at_once: networks that run together; as many as race, so that their compiled program serves here too.
-        show: told of progress.
+    """Try every learning rate of the grid from starts that don't race. Arguments as `run`.
 
     Returns:
-        For each rate what it is judged by: the mean of the validation cost over all looks, the median of the starts;
-        infinite for NaN. It favours what comes down early and stays down.
+        For each rate the mean of the validation cost over all evaluations, as the median of the starts; infinite for
+        NaN. The least is the best: it comes down early and stays down.
     """
-    members = states.epoch.shape[0]
-    rates, places = np.repeat(grid, members), np.tile(np.arange(members), len(grid))
-    means = []
-    for begin in range(0, len(rates), at_once):
-        heat = np.arange(begin, begin + at_once) % len(rates)  # the last heat is filled up with repetitions
-        chosen = jax.tree.map(lambda leaf, heat=heat: leaf[places[heat]], states)
-        means.append(record(chosen, rates[heat].tolist(), lane, judge, show).mean(axis=1))
-    by_rate = np.concatenate(means)[: len(rates)].reshape(len(grid), members)
-    return dict(zip(grid, np.nan_to_num(np.median(by_rate, axis=1), nan=np.inf).tolist(), strict=True))
+    grid = sorted(set(settings.learning_rates))
+    seeds = range(settings.seeds, settings.seeds + TUNING_SEEDS)
+    members = make_members([(settings.momentum, rate) for rate in grid], seeds)
+    costs = evaluation_costs(key, method, members, data._replace(probe=data.validation), settings, on_progress)
+    scores = np.median(costs.mean(axis=1).reshape(len(grid), TUNING_SEEDS), axis=1)
+    return dict(zip(grid, np.nan_to_num(scores, nan=np.inf).tolist(), strict=True))
+
+
+def evaluation_costs(
+    key: Key[Array, ""],
+    method: Method,
+    members: Members,
+    data: RaceData,
+    settings: Settings,
+    on_progress: OnProgress = lambda gradients: None,
+) -> Float[np.ndarray, "members evaluations"]:
+    """The costs along the `trajectory` of every member, in groups as large as the race's: one compiled program."""
+    count, groups = len(members.momenta), []
+    gradients = settings.seeds * settings.chunk_of(method) * _examples_per_step(method, data, settings)
+    for first in range(0, count, settings.seeds):
+        rows = np.arange(first, first + settings.seeds) % count  # the last group is filled up with repetitions
+        group: Members = jax.tree.map(lambda column, rows=rows: column[rows], members)
+        costs: list[Any] = []
+        for _states, cost in trajectory(key, method, group, data, settings):
+            costs.append(np.asarray(cost))
+            on_progress(gradients if len(costs) > 1 else 0)
+        groups.append(np.stack(costs, axis=1))
+    return np.concatenate(groups)[:count]
 
 
 def first_at_or_below(
-    costs: Float[np.ndarray, "members looks"], steps: Int[np.ndarray, "looks"], thresholds: Sequence[float]
+    costs: Float[np.ndarray, "members evaluations"], steps: Int[np.ndarray, "evaluations"], thresholds: Sequence[float]
 ) -> Float[np.ndarray, "members thresholds"]:
-    """The steps made when the cost was first seen at or below each threshold; infinite where it never was."""
-    below = costs[:, :, None] <= np.asarray(thresholds)  # a cost that is NaN is below nothing
+    """The steps at the first evaluation at or below each threshold; infinite if there is none."""
+    below = costs[:, :, None] <= np.asarray(thresholds)  # NaN is below nothing
     return np.where(below.any(axis=1), steps[below.argmax(axis=1)], np.inf)
 
 
-def textbook(params: Params, velocity: Params, learning_rate: ArrayLike, momentum: ArrayLike) -> Params:
-    """θ' of the textbook's form of Nesterov's method; our parameters θ = θ' + μ v look ahead of it, with v = −η m.
+def count_gradients(data: RaceData, settings: Settings) -> int:
+    """Gradient evaluations of a race, if SGD and Nesterov's method race at two rates each."""
+    tuning = math.ceil(len(set(settings.learning_rates)) * TUNING_SEEDS / settings.seeds)
+    races: dict[Method, int] = {"gd": 1, "sgd": 2, "momentum": 1, "nesterov": 2}
+    return settings.seeds * sum(
+        (tuning + times) * settings.steps_of(method) * _examples_per_step(method, data, settings)
+        for method, times in races.items()
+    )
 
-    Args:
-        params: θ, where the next gradient is taken.
-        velocity: m, as the optimizer remembers it.
-        learning_rate: η.
-        momentum: μ.
 
-    Source:
-        `optimizers.nesterov`, which says why both forms make the same steps.
-    """
-    behind: Params = jax.tree.map(lambda theta, m: theta + momentum * learning_rate * m, params, velocity)
-    return behind
+def _examples_per_step(method: Method, data: RaceData, settings: Settings) -> int:
+    return data.train.labels.shape[0] if method == "gd" else settings.batch_size

@@ -1,0 +1,134 @@
+"""What a race shows: its tables, and the claims tested by it."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxmnist.studies.claims import CLAIMS, MIN_SEEDS, Claim, Finding, quartiles, sign_test, verdict
+from jaxmnist.studies.methods import METHODS, Method, Settings
+from jaxmnist.studies.race import UNITS, Outcome, Result
+
+
+def report(result: Result) -> str:
+    """The tables, the claims tested at every threshold, and a line with the verdict on each."""
+    parts = _scores(result), _needs(result), _tests(result), _conclusions(result)
+    return "\n\n".join("\n".join(part) for part in parts)
+
+
+def at_edge(result: Result, method: Method) -> bool:
+    """Whether a method's best learning rate is the grid's first or last, so that a better one may lie beyond."""
+    return result.best[method].learning_rate in (min(result.scores[method]), max(result.scores[method]))
+
+
+def assess(result: Result) -> list[tuple[Claim, list[Finding], list[Finding]]]:
+    """Test all claims.
+
+    Returns:
+        Each claim with its findings, one a threshold: each method at its own best learning rate, and both at the same
+        one; the latter is empty if that is no other race, or wasn't run.
+    """
+
+    def test(claim: Claim, outcomes: Mapping[Method, Outcome]) -> list[Finding]:
+        faster, slower = (outcomes[method].needed()[claim.counts].T for method in (claim.faster, claim.slower))
+        return [sign_test(*pair, claim.factor) for pair in zip(faster, slower, strict=True)]
+
+    tested = []
+    for claim in CLAIMS:
+        pair = {claim.faster, claim.slower}
+        other = pair <= result.same.keys() and any(result.same[method] is not result.best[method] for method in pair)
+        tested.append((claim, test(claim, result.best), test(claim, result.same) if other else []))
+    return tested
+
+
+def _scores(result: Result) -> Iterator[str]:
+    yield "mean validation cost over the race's course, median of the starts; * marks the η that it chose"
+    yield f"{'η':>18}" + "".join(f"{rate:>8g} " for rate in result.scores["gd"])
+    for method, scores in result.scores.items():
+        best = result.best[method].learning_rate
+        row = (f"{score:>8.3f}{'*' if rate == best else ' '}" for rate, score in scores.items())
+        yield f"{METHODS[method]:>18}{''.join(row)}"
+    for method in METHODS:
+        if at_edge(result, method):
+            yield f"note: the η of {METHODS[method]} is at the grid's edge; a wider grid may hold a better one"
+
+
+def _needs(result: Result) -> Iterator[str]:
+    seeds = result.settings.seeds
+    yield f"needed to reach a cost: median (quartiles) of {seeds} seeds; seconds of one network's steps alone"
+    for index, threshold in enumerate(result.settings.thresholds):
+        yield f"{f'cost ≤ {threshold:g}':<18}{'η':>6}  {'steps':<22}{'examples seen':<33}{'seconds':<23}seeds"
+        for method, outcome in result.best.items():
+            values = outcome.needed()
+            steps, examples, seconds = (_spread(values[unit][:, index], form) for unit, form in UNITS.items())
+            arrived = np.isfinite(outcome.reached[:, index]).sum()
+            yield (
+                f"{METHODS[method]:>18}{outcome.learning_rate:>6g}  {steps:<22}{examples:<33}{seconds:<23}"
+                f"{arrived} of {seeds}"
+            )
+    for method, outcome in result.best.items():
+        yield (
+            f"{METHODS[method]:>18}: {outcome.steps[-1]:,} steps of {outcome.examples_per_step:,} examples, cost "
+            f"measured every {outcome.steps[1]}; one network takes {1e3 * outcome.seconds_per_step:.3g} ms a step"
+        )
+
+
+def _tests(result: Result) -> Iterator[str]:
+    yield "the claims tested: ratios are medians (quartiles) over seeds paired by their start; p: sign test"
+    if result.settings.seeds < MIN_SEEDS:
+        yield f"note: fewer than {MIN_SEEDS} seeds decide nothing, even if all agree; the default is {Settings.seeds}"
+    for claim, best, same in assess(result):
+        meaning = f" (more than {claim.factor} times fewer {claim.counts})" if claim.factor > 1 else ""
+        yield f"{claim.says}{meaning}: {verdict(best).upper()}"
+        yield from _findings("each at its own best η", claim, best, result, result.best)
+        if same:
+            yield from _findings("both at the same η", claim, same, result, result.same)
+        slow, fast = (result.best[method].learning_rate for method in (claim.slower, claim.faster))
+        if (claim.faster, claim.slower) == ("momentum", "sgd") and verdict(best) != "supported" == verdict(same):
+            gain = 1 / (1 - result.settings.momentum)
+            yield f"  at the same η it holds: along a steady slope momentum's steps add up to {gain:.3g} times SGD's;"
+            yield f"  but SGD bears an η {slow / fast:.3g} times as large as momentum's, and that makes up for it here"
+
+
+def _findings(
+    when: str, claim: Claim, findings: list[Finding], result: Result, outcomes: Mapping[Method, Outcome]
+) -> Iterator[str]:
+    rates = ", ".join(
+        f"{METHODS[method]} {outcomes[method].learning_rate:g}" for method in (claim.faster, claim.slower)
+    )
+    yield f"  {when} ({rates}): {verdict(findings)}"
+    for threshold, finding in zip(result.settings.thresholds, findings, strict=True):
+        decided = finding.wins + finding.losses
+        if decided:
+            low, middle, high = (f"{value:.3g}".replace("inf", "∞") for value in finding.ratio)
+            shown = (
+                f"{claim.counts} of {METHODS[claim.slower]} / {METHODS[claim.faster]} = {middle} ({low}–{high}), above "
+                f"{claim.factor} in {finding.wins} of {decided} seeds, p = {finding.p_value:.2g}"
+            )
+        elif np.isnan(finding.ratio).all():
+            shown = "no seed got there"
+        else:
+            shown = f"no seed that got there is on either side of {claim.factor}"
+        yield f"    cost ≤ {threshold:<5g} {shown}"
+
+
+def _conclusions(result: Result) -> Iterator[str]:
+    for claim, best, same in assess(result):
+        line = f"{verdict(best).upper()}: {claim.says}"
+        medians = zip(result.settings.thresholds, (finding.ratio[1] for finding in best), strict=True)
+        reached = [(cost, ratio) for cost, ratio in medians if np.isfinite(ratio)]
+        if reached:
+            slower, faster = METHODS[claim.slower], METHODS[claim.faster]
+            cost, ratio = min(reached)
+            line += f" (to a cost of {cost:g}, {slower} takes {ratio:.3g} times the {claim.counts} of {faster})"
+        if same and verdict(same) != verdict(best):
+            line += f"; {verdict(same)} at the same learning rate"
+        yield line
+
+
+def _spread(values: Float[np.ndarray, "seeds"], form: str) -> str:
+    """Median (quartiles), if half of the seeds got there."""
+    if np.isnan(values).any():
+        return "not measured"
+    low, middle, high = (f"{value:{form}}" if np.isfinite(value) else "not" for value in quartiles(values))
+    return "not reached" if middle == "not" else f"{middle} ({low}–{high})"
