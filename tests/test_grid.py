@@ -123,6 +123,7 @@ def test_bad_lists_are_refused(lists, problem):
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
+        ({"folds": 0}, "folds=0: expected from 2 to 1"),
         ({"folds": 1}, "folds=1: expected from 2 to 1"),
         ({"folds": 142}, "folds=142: expected from 2 to"),
         ({"seeds": 0}, "seeds=0: expected from 1 to 50,000"),
