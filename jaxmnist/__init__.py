@@ -1,7 +1,7 @@
 """3Blue1Brown's digit network in functional JAX, from random start to trained.
 
 The textbook is nine files. Read them in this order: `network`, `cost`, `backprop`, `optimizers`, `dataset`, `config`,
-`training`, `metrics`, `population`; then `studies`, which measure what the textbook promises. The other folders are
+`metrics`, `training`, `population`; then `studies`, which measure what the textbook promises. The other folders are
 the house around it: `sources` loads data, `handwriting` reads pictures, `runs` keeps results on disk, `plots` draws,
 `page` makes the web page, and `cli` is the edge that prints.
 

@@ -25,51 +25,30 @@ from jaxmnist.network import ACTIVATIONS, Layer, Params, activations, weighted_s
 
 
 class Backpropagation(NamedTuple):
-    """One example's cost and all its derivatives.
+    """One example's cost C and all its derivatives."""
 
-    Attributes:
-        cost: C.
-        gradient: ∂C/∂W and ∂C/∂b of every layer: the same pytree as the network's parameters.
-        deltas: δ = ∂C/∂z, one array for each layer of the parameters.
-        sensitivities: ∂C/∂a of the activations before each of these layers, the pixels first.
-    """
-
-    cost: Float[Array, ""]
-    gradient: Params
-    deltas: tuple[Float[Array, "_"], ...]
-    sensitivities: tuple[Float[Array, "_"], ...]
+    cost: Float[Array, ""]  # C
+    gradient: Params  # ∂C/∂W and ∂C/∂b of every layer: a pytree like the network's parameters
+    deltas: tuple[Float[Array, "_"], ...]  # δ = ∂C/∂z of every layer
+    sensitivities: tuple[Float[Array, "_"], ...]  # ∂C/∂a of the activations before every layer, the pixels first
 
 
 class Lever(NamedTuple):
-    """One way to raise a neuron: nudge n numbers by a small step.
+    """One way to raise a neuron: nudge n numbers by a small step."""
 
-    Attributes:
-        slopes: the slope of C for each of the numbers, shape (n,).
-        nudges: the step, shape (n,), in the direction in which the neuron's weighted sum rises fastest.
-        raised: change of the neuron's activation.
-        predicted: change of the cost by its slopes: slopes · nudges.
-        measured: change of the cost.
-    """
-
-    slopes: Float[Array, "n"]
-    nudges: Float[Array, "n"]
-    raised: Float[Array, ""]
-    predicted: Float[Array, ""]
-    measured: Float[Array, ""]
+    slopes: Float[Array, "n"]  # the slope of C for each of the numbers
+    nudges: Float[Array, "n"]  # the step, in the direction in which the neuron's weighted sum rises fastest
+    raised: Float[Array, ""]  # change of the neuron's activation
+    predicted: Float[Array, ""]  # change of the cost by its slopes: slopes · nudges
+    measured: Float[Array, ""]  # change of the cost
 
 
 class Levers(NamedTuple):
-    """The three ways to raise a neuron's activation σ(w · x + b).
+    """The three ways to raise a neuron's activation σ(w · x + b)."""
 
-    Attributes:
-        bias: change b; the weighted sum follows with slope 1.
-        weights: change the weights w in proportion to their inputs: the slope for a weight is its input x.
-        inputs: change the activations x before it in proportion to their weights: the slope for an input is w.
-    """
-
-    bias: Lever
-    weights: Lever
-    inputs: Lever
+    bias: Lever  # change b; the weighted sum follows with slope 1
+    weights: Lever  # change the weights w in proportion to their inputs: the slope for a weight is its input x
+    inputs: Lever  # change the activations x before it in proportion to their weights: the slope for an input is w
 
 
 def backpropagate(
@@ -119,15 +98,10 @@ def pull_levers(
 ) -> Levers:
     """Try the three ways to raise one neuron, and compare what the slopes predict for the cost with what happens.
 
-    Args:
-        params: the network.
-        image: pixels in [0, 1].
-        target: one-hot label.
+    Args, beside those of `backpropagate`:
         layer: 1 for the first hidden layer, `len(params)` for the outputs.
         neuron: the neuron's index in its layer; may be traced.
-        activation: σ of the hidden layers.
-        cost: C, and with it the output layer's σ.
-        length: how far each lever is moved: the length of `Lever.nudges`.
+        length: the length of `Lever.nudges`.
 
     Raises:
         ValueError: if there is no such layer or neuron.
@@ -139,12 +113,9 @@ def pull_levers(
     # The layers from `layer` on are a network of their own, whose image x are the activations before them.
     (weights, biases), *later = params[layer - 1 :]
     x = activations(params, image, activation, COSTS[cost].outputs)[layer - 1]
-    at_rest = backpropagate(params[layer - 1 :], x, target, activation, cost)
-    gradient = at_rest.gradient[0]
+    back = backpropagate(params[layer - 1 :], x, target, activation, cost)
 
-    def neuron_and_cost(
-        weights: Float[Array, "out in"], biases: Float[Array, "out"], x: Float[Array, "in"]
-    ) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    def neuron_and_cost(weights: Array, biases: Array, x: Array) -> tuple[Array, Array]:
         network = (Layer(weights, biases), *later)
         a = activations(network, x, activation, COSTS[cost].outputs)
         return a[1][neuron], example_cost(network, x, target, activation, cost)
@@ -152,21 +123,16 @@ def pull_levers(
     row = jax.nn.one_hot(neuron, biases.size, dtype=biases.dtype)
     by_bias = _of_length(length, jnp.ones_like(biases[:1]))
     by_weights, by_inputs = _of_length(length, x), _of_length(length, weights[neuron])
-    levers = {  # the slopes, the nudges, and what the nudged network does
-        "bias": (gradient.biases[neuron][None], by_bias, neuron_and_cost(weights, biases + row * by_bias, x)),
-        "weights": (
-            gradient.weights[neuron],
+    before = neuron_and_cost(weights, biases, x)
+    return Levers(
+        _lever(back.deltas[0][neuron][None], by_bias, before, neuron_and_cost(weights, biases + row * by_bias, x)),
+        _lever(
+            back.gradient[0].weights[neuron],
             by_weights,
+            before,
             neuron_and_cost(weights + jnp.outer(row, by_weights), biases, x),
         ),
-        "inputs": (at_rest.sensitivities[0], by_inputs, neuron_and_cost(weights, biases, x + by_inputs)),
-    }
-    activation_before, cost_before = neuron_and_cost(weights, biases, x)
-    return Levers(
-        **{
-            name: Lever(slopes, nudges, activation_after - activation_before, slopes @ nudges, cost_after - cost_before)
-            for name, (slopes, nudges, (activation_after, cost_after)) in levers.items()
-        }
+        _lever(back.sensitivities[0], by_inputs, before, neuron_and_cost(weights, biases, x + by_inputs)),
     )
 
 
@@ -210,6 +176,13 @@ def agreement(gradient: PyTree[Array], expected: PyTree[Array]) -> Float[Array, 
     precision = jnp.finfo(theirs.dtype)  # type: ignore[no-untyped-call]
     relative = jnp.linalg.norm(ours - theirs) / jnp.maximum(jnp.linalg.norm(theirs), precision.tiny)
     return -jnp.log10(jnp.clip(relative, precision.eps, 1))
+
+
+def _lever(
+    slopes: Float[Array, "n"], nudges: Float[Array, "n"], before: tuple[Array, Array], after: tuple[Array, Array]
+) -> Lever:
+    """Compare a nudge's effect, on a neuron's activation and on the cost, with what the slopes predict."""
+    return Lever(slopes, nudges, after[0] - before[0], slopes @ nudges, after[1] - before[1])
 
 
 def _of_length(length: ArrayLike, direction: Float[Array, "n"]) -> Float[Array, "n"]:

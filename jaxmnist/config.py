@@ -1,8 +1,8 @@
 """The recipe of a training run, as values, and the rules that a recipe must keep."""
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterable
+from typing import Any, Literal, TypeGuard
 
 import jax
 from jaxtyping import ArrayLike
@@ -69,10 +69,21 @@ class Config:
 TRACED = ("learning_rate", "momentum")
 """The leaves of a `Config` as a pytree."""
 
-jax.tree_util.register_dataclass(
+STATIC = tuple(field.name for field in dataclasses.fields(Config) if field.name not in TRACED)
+
+
+def _unflatten(static: tuple[Any, ...], traced: Iterable[Any]) -> Config:
+    """Rebuild a `Config` without `__init__`, since JAX also puts placeholders in the place of its leaves."""
+    config = object.__new__(Config)
+    for name, value in zip((*STATIC, *TRACED), (*static, *traced), strict=True):
+        object.__setattr__(config, name, value)
+    return config
+
+
+jax.tree_util.register_pytree_node(
     Config,
-    data_fields=TRACED,
-    meta_fields=[field.name for field in dataclasses.fields(Config) if field.name not in TRACED],
+    lambda config: ([getattr(config, name) for name in TRACED], tuple(getattr(config, name) for name in STATIC)),
+    _unflatten,
 )
 
 RECIPES = {
@@ -106,53 +117,6 @@ def config_from(values: Any) -> Config:
     return config
 
 
-class _Rule(NamedTuple):
-    field: str
-    holds: Callable[[Any], bool]
-    expected: str
-
-
-def _is_integer(value: object, least: int = 1) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_network(sizes: object) -> bool:
-    if not isinstance(sizes, tuple) or len(sizes) < 2 or not all(map(_is_integer, sizes)):
-        return False
-    return bool(sizes[0] == 784 and sizes[-1] == 10)
-
-
-def _one_of(field: str, names: Any) -> _Rule:
-    return _Rule(field, lambda value: isinstance(value, str) and value in names, f"one of {', '.join(names)}")
-
-
-def _rules() -> list[_Rule]:
-    return [
-        _Rule("sizes", _is_network, "whole numbers from 784 pixels to 10 digits"),
-        _one_of("activation", ACTIVATIONS),
-        _one_of("cost", COSTS),
-        _one_of("optimizer", ("sgd", "momentum", "nesterov")),
-        _Rule(
-            "learning_rate",
-            lambda rate: not _is_number(rate) or 0 < rate <= LARGEST_LEARNING_RATE,
-            f"a number above 0, at most {LARGEST_LEARNING_RATE:g}",
-        ),
-        _Rule(
-            "momentum",
-            lambda momentum: not _is_number(momentum) or 0 <= momentum < 1,
-            "a number in [0, 1), as at 1 the steps never fade",
-        ),
-        _one_of("schedule", ("constant", "cosine")),
-        _Rule("batch_size", lambda size: size == "full" or _is_integer(size), "a whole number from 1, or full"),
-        _Rule("epochs", lambda epochs: epochs == "auto" or _is_integer(epochs), "a whole number from 1, or auto"),
-        _one_of("augmentation", ("none", "jitter")),
-    ]
-
-
 def validate(config: Config) -> None:
     """Check a recipe against the rules, before anything is traced.
 
@@ -162,9 +126,42 @@ def validate(config: Config) -> None:
     Raises:
         ValueError: naming the field, its value, what was expected and an example.
     """
-    for field, holds, expected in _rules():
-        value, example = getattr(config, field), getattr(Config, field)
-        if not holds(value):
-            example = " ".join(map(str, example)) if isinstance(example, tuple) else example
-            shown = " ".join(map(str, value)) if isinstance(value, tuple) else value
-            raise ValueError(f"{field}={shown}: expected {expected}; for example {field}={example}")
+    rate, momentum, batch_size, epochs = config.learning_rate, config.momentum, config.batch_size, config.epochs
+    choices = {
+        "activation": list(ACTIVATIONS),
+        "cost": list(COSTS),
+        "optimizer": ["sgd", "momentum", "nesterov"],
+        "schedule": ["constant", "cosine"],
+        "augmentation": ["none", "jitter"],
+    }
+    rules = {name: (getattr(config, name) in names, f"one of {', '.join(names)}") for name, names in choices.items()}
+    rules |= {
+        "sizes": (_is_network(config.sizes), "whole numbers from 784 pixels to 10 digits"),
+        "learning_rate": (
+            not _is_number(rate) or 0 < rate <= LARGEST_LEARNING_RATE,
+            f"a number above 0, at most {LARGEST_LEARNING_RATE:g}",
+        ),
+        "momentum": (not _is_number(momentum) or 0 <= momentum < 1, "a number in [0, 1), as at 1 the steps never fade"),
+        "batch_size": (batch_size == "full" or _is_positive_integer(batch_size), "a whole number from 1, or full"),
+        "epochs": (epochs == "auto" or _is_positive_integer(epochs), "a whole number from 1, or auto"),
+    }
+    for name, (holds, expected) in rules.items():
+        if not holds:
+            value, example = (
+                " ".join(map(str, shown)) if isinstance(shown, tuple) else shown
+                for shown in (getattr(config, name), getattr(Config, name))
+            )
+            raise ValueError(f"{name}={value}: expected {expected}; for example {name}={example}")
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_positive_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_network(sizes: object) -> bool:
+    whole = isinstance(sizes, tuple) and len(sizes) >= 2 and all(map(_is_positive_integer, sizes))
+    return whole and (sizes[0], sizes[-1]) == (784, 10)  # type: ignore[index]

@@ -18,19 +18,12 @@ Compared: TypeAlias = Callable[[Float[Array, "n"], Float[Array, "n"]], Float[Arr
 
 
 class Cost(NamedTuple):
-    """The cost C of one example.
+    """The cost C of one example."""
 
-    Attributes:
-        outputs: the outputs a, in [0, 1], from z.
-        terms: what each output adds to C, which is their sum.
-        delta: δ = ∂C/∂z, where back-propagation starts.
-        formula: how a term is written.
-    """
-
-    outputs: Elementwise
-    terms: Compared
-    delta: Compared
-    formula: str
+    outputs: Elementwise  # the outputs a, in [0, 1], from z
+    terms: Compared  # what each output adds to C, which is their sum
+    delta: Compared  # δ = ∂C/∂z, where back-propagation starts
+    formula: str  # how a term is written
 
 
 def squared_error(output: Float[Array, "n"], target: Float[Array, "n"]) -> Float[Array, ""]:
@@ -64,11 +57,7 @@ def cross_entropy(z: Float[Array, "n"], target: Float[Array, "n"]) -> Float[Arra
         >>> print(f"{cross_entropy(jnp.array([0.0, 100.0]), jnp.array([1.0, 0.0])):.1f}")
         100.0
     """
-    return jnp.sum(_cross_entropy_terms(z, target))
-
-
-def _squared_error_terms(z: Float[Array, "n"], target: Float[Array, "n"]) -> Float[Array, "n"]:
-    return (jax.nn.sigmoid(z) - target) ** 2
+    return -jnp.sum(target * jax.nn.log_softmax(z))
 
 
 def _squared_error_delta(z: Float[Array, "n"], target: Float[Array, "n"]) -> Float[Array, "n"]:
@@ -76,17 +65,19 @@ def _squared_error_delta(z: Float[Array, "n"], target: Float[Array, "n"]) -> Flo
     return 2 * (a - target) * a * (1 - a)
 
 
-def _cross_entropy_terms(z: Float[Array, "n"], target: Float[Array, "n"]) -> Float[Array, "n"]:
-    return -target * jax.nn.log_softmax(z)
-
-
-def _cross_entropy_delta(z: Float[Array, "n"], target: Float[Array, "n"]) -> Float[Array, "n"]:
-    return jax.nn.softmax(z) - target
-
-
 COSTS = {
-    "squared_error": Cost(OUTPUTS["squared_error"], _squared_error_terms, _squared_error_delta, "(a − y)²"),
-    "cross_entropy": Cost(OUTPUTS["cross_entropy"], _cross_entropy_terms, _cross_entropy_delta, "−y ln a"),
+    "squared_error": Cost(
+        outputs=OUTPUTS["squared_error"],
+        terms=lambda z, target: (jax.nn.sigmoid(z) - target) ** 2,
+        delta=_squared_error_delta,
+        formula="(a − y)²",
+    ),
+    "cross_entropy": Cost(
+        outputs=OUTPUTS["cross_entropy"],
+        terms=lambda z, target: -target * jax.nn.log_softmax(z),
+        delta=lambda z, target: jax.nn.softmax(z) - target,
+        formula="−y ln a",
+    ),
 }
 """The costs by name. A new one is one record here."""
 

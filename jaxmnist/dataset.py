@@ -14,14 +14,10 @@ class Dataset(NamedTuple):
     """Images with their labels, as MNIST stores them; a pytree.
 
     A set has one leading axis of n examples; one example has none, and the minibatches of an epoch have two.
-
-    Attributes:
-        images: shape (n, 784), one byte a pixel, 0 paper to 255 ink, rows of 28 from the top.
-        labels: shape (n,), the digits 0 to 9.
     """
 
-    images: UInt8[Array, "*n 784"]
-    labels: UInt8[Array, "*n"]
+    images: UInt8[Array, "*n 784"]  # one byte a pixel, 0 paper to 255 ink, rows of 28 from the top
+    labels: UInt8[Array, "*n"]  # the digits 0 to 9
 
 
 def scale(images: UInt8[Array, "*n 784"]) -> Float[Array, "*n 784"]:
@@ -78,16 +74,7 @@ def minibatch_order(key: Key[Array, ""], examples: int, batch_size: int) -> UInt
 
 
 def minibatches(key: Key[Array, ""], dataset: Dataset, batch_size: int) -> Dataset:
-    """Gather the minibatches of a shuffled pass, all at once.
-
-    Args:
-        key: decides the order, as in `minibatch_order`.
-        dataset: n examples.
-        batch_size: b, at most n.
-
-    Returns:
-        A `Dataset` with a leading axis of n // b steps: images (n // b, b, 784), labels (n // b, b).
-    """
+    """Gather the minibatches of `minibatch_order`, all at once: images (n // b, b, 784), labels (n // b, b)."""
     return take(dataset, minibatch_order(key, dataset.labels.shape[0], batch_size))
 
 

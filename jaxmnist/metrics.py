@@ -16,15 +16,10 @@ CHUNK = 1_000
 
 
 class Metrics(NamedTuple):
-    """How good a network is.
+    """How good a network is."""
 
-    Attributes:
-        cost: mean cost per example.
-        accuracy: share of the examples whose largest output is the right digit, 0 to 1.
-    """
-
-    cost: Float[Array, "*epochs"]
-    accuracy: Float[Array, "*epochs"]
+    cost: Float[Array, "*epochs"]  # mean cost per example
+    accuracy: Float[Array, "*epochs"]  # share of the examples whose largest output is the right digit, 0 to 1
 
 
 @partial(jax.jit, static_argnames=("activation", "cost"))

@@ -15,15 +15,10 @@ SIZES = (784, 16, 16, 10)
 
 
 class Layer(NamedTuple):
-    """The connections from one layer of neurons to the next, and the biases of the next.
+    """The connections from one layer of neurons to the next, and the biases of the next."""
 
-    Attributes:
-        weights: shape (out, in); row j holds the strengths of all connections into neuron j.
-        biases: shape (out,); what each neuron adds to its weighted sum.
-    """
-
-    weights: Float[Array, "out in"]
-    biases: Float[Array, "out"]
+    weights: Float[Array, "out in"]  # row j holds the strengths of all connections into neuron j
+    biases: Float[Array, "out"]  # what each neuron adds to its weighted sum
 
 
 Params: TypeAlias = tuple[Layer, ...]
@@ -34,15 +29,10 @@ Elementwise: TypeAlias = Callable[[Float[Array, "n"]], Float[Array, "n"]]
 
 
 class Activation(NamedTuple):
-    """An activation function of the hidden layers.
+    """An activation function of the hidden layers."""
 
-    Attributes:
-        value: σ(z), from weighted sums to activations.
-        slope: σ'(z), for back-propagation by hand.
-    """
-
-    value: Elementwise
-    slope: Elementwise
+    value: Elementwise  # σ(z), from weighted sums to activations
+    slope: Elementwise  # σ'(z), for back-propagation by hand
 
 
 def _sigmoid_slope(z: Float[Array, "n"]) -> Float[Array, "n"]:
@@ -85,9 +75,6 @@ def init(key: Key[Array, ""], sizes: Sequence[int] = SIZES) -> Params:
     Args:
         key: a `jax.random.key`.
         sizes: neurons per layer, the inputs first.
-
-    Returns:
-        One `Layer` for each pair of neighbours in `sizes`.
 
     Source:
         3Blue1Brown, Neural networks, chapter 2 (a random start); LeCun et al., Efficient BackProp (1998), §4.6.
@@ -141,16 +128,13 @@ def activations(
     activation: str = "sigmoid",
     cost: str | Elementwise = "squared_error",
 ) -> tuple[Float[Array, "_"], ...]:
-    """The activations a of every layer: a⁰ is the image, and aˡ = σ(Wˡ aˡ⁻¹ + bˡ).
+    """The activations a of every layer: the image first, then aˡ = σ(zˡ), the ten outputs in [0, 1] last.
 
     Args:
         params: the network.
         image: one image, pixels in [0, 1].
         activation: σ of the hidden layers, a name in `ACTIVATIONS`.
         cost: decides the output layer's σ: a name in `OUTPUTS`, or the function itself, as `cost.COSTS` has it.
-
-    Returns:
-        One array for each layer, the input first, the ten outputs in [0, 1] last.
     """
     *hidden, last = weighted_sums(params, image, activation)
     output = OUTPUTS[cost] if isinstance(cost, str) else cost

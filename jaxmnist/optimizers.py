@@ -55,25 +55,16 @@ class AnyOptimizer(Protocol):
 
 
 class SgdState(NamedTuple):
-    """The state of SGD.
+    """The state of SGD."""
 
-    Attributes:
-        step: steps made so far, for the schedule.
-    """
-
-    step: Int[Array, ""]
+    step: Int[Array, ""]  # steps made so far, for the schedule
 
 
 class MomentumState(NamedTuple):
-    """The state of momentum and of Nesterov's method.
+    """The state of momentum and of Nesterov's method."""
 
-    Attributes:
-        step: steps made so far, for the schedule.
-        velocity: m, the fading sum of all gradients so far; a pytree like the parameters.
-    """
-
-    step: Int[Array, ""]
-    velocity: Any
+    step: Int[Array, ""]  # steps made so far, for the schedule
+    velocity: Any  # m, the fading sum of all gradients so far; a pytree like the parameters
 
 
 def sgd(learning_rate: LearningRate) -> Optimizer:

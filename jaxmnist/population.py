@@ -28,33 +28,23 @@ GROUP_SIZE = 64
 
 
 class Members(NamedTuple):
-    """What differs between the networks of a population; the rest is the recipe's.
+    """What differs between the networks of a population; the rest is the recipe's."""
 
-    Attributes:
-        keys: shape (members,), decides each one's random start.
-        learning_rates: shape (members,), η.
-        momenta: shape (members,), μ in [0, 1).
-    """
-
-    keys: Key[Array, "members"]
-    learning_rates: Float[Array, "members"]
-    momenta: Float[Array, "members"]
+    keys: Key[Array, "members"]  # decides each one's random start
+    learning_rates: Float[Array, "members"]  # η
+    momenta: Float[Array, "members"]  # μ in [0, 1)
 
 
 class Population(NamedTuple):
     """A trained population, on the host; entry m is member m.
 
-    Attributes:
-        params: every network, each leaf with a leading axis of members.
-        running_cost: shape (members, epochs), the mean over an epoch of each minibatch's mean cost before its step.
-        held_out: shape (members, epochs + 1), cost and accuracy on the examples held out; entry 0 before training.
-        diverged_at: shape (members,), the 1-based step at which the cost first became non-finite; the last step if only
-            the final evaluation is; 0 if never.
+    `diverged_at` is the 1-based step at which the cost first became non-finite; the last step if only the final
+    evaluation is; 0 if never.
     """
 
-    params: Params
-    running_cost: Float[np.ndarray, "members epochs"]
-    held_out: Metrics
+    params: Params  # every network, each leaf with a leading axis of members
+    running_cost: Float[np.ndarray, "members epochs"]  # mean over an epoch of its minibatches' costs
+    held_out: Metrics  # cost and accuracy on the examples held out; entry 0 before training
     diverged_at: Int[np.ndarray, "members"]
 
 
@@ -78,12 +68,7 @@ def with_rates(config: Config, learning_rate: Any, momentum: Any) -> Config:
 
 @jax.jit
 def start_many(keys: Key[Array, "members"], config: Config) -> TrainState:
-    """Make the states that `training.start` makes from these keys, with a leading axis of members.
-
-    Args:
-        keys: one a member.
-        config: the recipe, with one learning rate and momentum for all.
-    """
+    """Make the states that `training.start` makes from these keys, with a leading axis of members."""
     # A loop rather than `vmap`: it takes no time to run, and half the time to compile.
     states: TrainState = jax.lax.map(lambda key: start(key, config), keys)
     return states
@@ -93,7 +78,7 @@ def start_many(keys: Key[Array, "members"], config: Config) -> TrainState:
 def evaluate_many(
     params: Params, dataset: Dataset, activation: str = "sigmoid", cost: str = "squared_error"
 ) -> Metrics:
-    """Measure every network of a population on a set; each result has shape (members,)."""
+    """Measure every network of a population on a set: cost and accuracy of shape (members,)."""
     metrics: Metrics = jax.vmap(lambda params: evaluate(params, dataset, activation, cost))(params)
     return metrics
 
@@ -119,9 +104,6 @@ def train_population(
         config: the recipe; `members` has its learning rate and momentum.
         group_size: most members to train at once; memory grows with it.
         on_progress: called after each epoch of a group with the number of its networks.
-
-    Returns:
-        The trained networks and their measurements.
 
     Raises:
         ValueError: if the recipe or a member breaks a rule of `config.validate`, or the group size isn't positive.

@@ -32,40 +32,23 @@ OPTIMIZERS: dict[str, Callable[[LearningRate, ArrayLike], Optimizer]] = {
 
 
 class TrainState(NamedTuple):
-    """All that training carries from one step to the next.
+    """All that training carries from one step to the next."""
 
-    Attributes:
-        params: the network.
-        optimizer_state: the optimizer's state.
-        key: decides the shuffles to come.
-        epoch: epochs completed.
-    """
-
-    params: Params
-    optimizer_state: Any
-    key: Key[Array, ""]
-    epoch: Int[Array, ""]
+    params: Params  # the network
+    optimizer_state: Any  # the optimizer's state
+    key: Key[Array, ""]  # decides the shuffles to come
+    epoch: Int[Array, ""]  # epochs completed
 
 
 class History(NamedTuple):
-    """Cost and accuracy over a run: entry 0 before training, entry e after epoch e.
+    """Cost and accuracy over a run: entry 0 before training, entry e after epoch e."""
 
-    Attributes:
-        train: on the whole training set, each of shape (epochs + 1,).
-        test: on the test set.
-    """
-
-    train: Metrics
-    test: Metrics
+    train: Metrics  # on the whole training set, each of shape (epochs + 1,)
+    test: Metrics  # on the test set
 
 
 def make_optimizer(config: Config, steps: int) -> Optimizer:
-    """Make the optimizer that a recipe names.
-
-    Args:
-        config: the recipe.
-        steps: of the whole run, over which a cosine schedule falls to 0.
-    """
+    """Make the optimizer that a recipe names; a cosine schedule falls to 0 over the `steps` of the whole run."""
     rate = config.learning_rate
     return OPTIMIZERS[config.optimizer](cosine(rate, steps) if config.schedule == "cosine" else rate, config.momentum)
 
@@ -116,17 +99,7 @@ def train_step(
 def train_steps(
     state: TrainState, batches: Dataset, config: Config, optimizer: AnyOptimizer
 ) -> tuple[TrainState, Float[Array, "steps"]]:
-    """Make one `train_step` on each minibatch in turn, as one `lax.scan`.
-
-    Args:
-        state: before the first step.
-        batches: the minibatches, with a leading axis of steps.
-        config: the recipe; its activation and cost count.
-        optimizer: ours or optax's.
-
-    Returns:
-        The state after the last step, and each minibatch's mean cost before its step.
-    """
+    """Make one `train_step` on each minibatch in turn, as one `lax.scan`; `batches` has a leading axis of steps."""
     return jax.lax.scan(lambda state, batch: train_step(state, batch, config, optimizer), state, batches)
 
 
@@ -170,16 +143,7 @@ def train_epoch(
 
 
 def plan_epoch(key: Key[Array, ""], train_set: Dataset, config: Config) -> tuple[Dataset, UInt32[Array, "steps batch"]]:
-    """Prepare an epoch: jitter the training set if the recipe says so, and shuffle it into minibatches.
-
-    Args:
-        key: decides the jitter and the order.
-        train_set: n examples.
-        config: the recipe, resolved.
-
-    Returns:
-        The examples of this epoch, and the indices of each minibatch.
-    """
+    """Prepare an epoch by a resolved recipe: its examples, jittered if it says so, and each minibatch's indices."""
     if config.augmentation == "jitter":
         key, jitter_key = jax.random.split(key)
         train_set = jitter(jitter_key, train_set)

@@ -1,4 +1,4 @@
-"""Digits as people bring them: a clean one pasted into a picture of another size, place, colour and quality."""
+"""Digits as in people's pictures: a clean one pasted at another size, position, colour and quality."""
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -18,21 +18,21 @@ def cut(digit, margin, dark_on_light):
     """A 28×28 digit cut to its ink, with a margin of some pixels of paper."""
     picture = digit.reshape(28, 28)
     rows, columns = np.flatnonzero(picture.any(axis=1)), np.flatnonzero(picture.any(axis=0))
-    page = np.pad(picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], margin)
-    return 255 - page if dark_on_light else page
+    sheet = np.pad(picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], margin)
+    return 255 - sheet if dark_on_light else sheet
 
 
 def pasted(digit, random):
-    """A 28×28 digit pasted at a random scale, 40 to 1,000 pixels, on a random page.
+    """A 28×28 digit pasted at a random scale, 40 to 1,000 pixels, on random paper.
 
     Returns:
         An RGB picture, and whether it is dark on light.
     """
     side = round(np.exp(random.uniform(np.log(40), np.log(1000))))
     above, below, left, right = (side * random.uniform(0, 0.5, 4)).astype(int)
-    page = Image.fromarray(np.pad(enlarged(digit, side), ((above, below), (left, right))))
-    page = page.filter(ImageFilter.GaussianBlur(side * random.uniform(0, 0.02)))
-    ink = np.asarray(page, np.float32)[..., None] / 255
+    sheet = Image.fromarray(np.pad(enlarged(digit, side), ((above, below), (left, right))))
+    sheet = sheet.filter(ImageFilter.GaussianBlur(side * random.uniform(0, 0.02)))
+    ink = np.asarray(sheet, np.float32)[..., None] / 255
     dark_on_light = random.random() < 0.5
     paper_colour, ink_colour = random.uniform(190, 255, 3), random.uniform(0, 80, 3)
     if not dark_on_light:
@@ -43,7 +43,7 @@ def pasted(digit, random):
 
 
 def lit(picture, random):
-    """The same picture (bytes) in the light of one lamp beside it: half as bright in the darkest corner."""
+    """A picture in bytes, lit by one lamp beside it: half as bright in the darkest corner."""
     rows, columns = np.ogrid[0 : 1 : picture.shape[0] * 1j, 0 : 1 : picture.shape[1] * 1j]
     lamp_row, lamp_column = random.uniform(-0.2, 1.2, 2)
     distance = (rows - lamp_row) ** 2 + (columns - lamp_column) ** 2

@@ -122,7 +122,7 @@ def test_sgd_on_a_quadratic_shrinks_each_direction_by_its_own_factor():
     with jax.enable_x64(True):
         path = follow(sgd(0.03), 20)
         factors = 1 - 0.03 * jnp.array([1.0, 50.0])
-        powers = factors[None] ** jnp.arange(21)[:, None]
+        powers = factors[None] ** jnp.arange(21.0)[:, None]
         expected = jnp.array([[1.0, 2.0]]) + jnp.array([[3.0, -5.0]]) * powers
         np.testing.assert_allclose(path, expected, rtol=1e-12)  # the closed form, in float64
 

@@ -43,18 +43,18 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
     words = list(sys.argv[1:] if arguments is None else arguments)
     _prepare_streams()
     program = f"{command}.py"
-    if command is None:
-        if not words or words[0] in ("-h", "--help"):
-            print(_overview())
-            return 0
-        command, *words = words
-        program = f"jaxmnist {command}"
     known: set[str] = set()
     try:
+        if command is None:
+            if not words or words[0] in ("-h", "--help"):
+                print(_overview())
+                return 0
+            command, *words = words
+            program = f"jaxmnist {command}"
         if command not in COMMANDS:
             raise ValueError(f"{command}: expected a command, one of {', '.join(COMMANDS)}; see jaxmnist --help")
         module = importlib.import_module(f"jaxmnist.cli.{command.replace('-', '_')}")
-        known = _field_names(module.Options)
+        known = field_names(module.Options)
         parse = getattr(module, "parse", None)
         options = parse(words, program) if parse else tyro.cli(module.Options, args=words, prog=program)
         code: int = module.run(options)
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except (ValueError, OSError) as problem:
-        complain(_with_options(str(problem), known))
+        complain(with_options(str(problem), known))
         return BAD_INPUT
     except KeyboardInterrupt:
         complain("interrupted")
@@ -91,16 +91,16 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace", line_buffering=True)
 
 
-def _field_names(options: type) -> set[str]:
+def field_names(options: type) -> set[str]:
     """The names of a command's options, those of nested groups included."""
     names = set()
     for field in dataclasses.fields(options):
         default = field.default_factory() if callable(field.default_factory) else None
-        names |= _field_names(type(default)) if dataclasses.is_dataclass(default) else {field.name}
+        names |= field_names(type(default)) if dataclasses.is_dataclass(default) else {field.name}
     return names
 
 
-def _with_options(problem: str, names: set[str]) -> str:
+def with_options(problem: str, names: set[str]) -> str:
     """Name options in an error instead of arguments: `batch_size=0` becomes `--batch-size 0`."""
     argument = re.compile(rf"\b({'|'.join(sorted(names, key=len, reverse=True))})=") if names else re.compile("(?!)")
     return argument.sub(lambda match: f"--{match[1].replace('_', '-')} ", problem)

@@ -1,10 +1,13 @@
-"""What the commands show: progress, errors, exit codes, and drawings made of characters."""
+"""What the commands show: progress, errors, tables and exit codes; and how a signal stops them."""
 
+import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TextIO
+from contextlib import contextmanager, suppress
+from types import FrameType
 
 from tqdm import tqdm
 
@@ -22,20 +25,20 @@ Advance = Callable[..., None]
 
 
 @contextmanager
-def progress(total: int, unit: str, lines: int = 10, file: TextIO | None = None, done: int = 0) -> Iterator[Advance]:
-    """Show how far long work is: a bar on a terminal, evenly spaced lines in a pipe or file.
+def progress(total: int, unit: str, lines: int = 10, on_stdout: bool = False, done: int = 0) -> Iterator[Advance]:
+    """Show how far long work is: a bar on a terminal, the first and evenly spaced lines in a pipe or file.
 
     Args:
         total: units of work in all.
         unit: their name, in the plural.
         lines: about how many lines to print where there is no terminal.
-        file: where to; standard error by default.
+        on_stdout: whether to show it on standard output instead of standard error.
         done: units done already.
 
     Yields:
         The function to call as the work advances.
     """
-    file = file or sys.stderr
+    file, first = sys.stdout if on_stdout else sys.stderr, done
     begin = time.perf_counter()
     with tqdm(total=total, initial=done, unit=f" {unit}", unit_scale=total > 10_000, dynamic_ncols=True, file=file,
               disable=not file.isatty()) as bar:  # fmt: skip
@@ -45,7 +48,7 @@ def progress(total: int, unit: str, lines: int = 10, file: TextIO | None = None,
             before, done = done, done + count
             bar.set_postfix_str(note, refresh=False)
             bar.update(count)
-            if bar.disable and done * lines // total > before * lines // total:
+            if bar.disable and (before == first or done * lines // total > before * lines // total):
                 spent = time.perf_counter() - begin
                 end = f" · {note}" if note else ""
                 print(f"{done:,} of {total:,} {unit} in {spent:.1f} s{end}", file=file, flush=True)
@@ -72,6 +75,33 @@ def download_bars() -> Iterator[Callable[[str, int, int], None]]:
     finally:
         for bar in bars.values():
             bar.close()
+
+
+@contextmanager
+def stopping() -> Iterator[Callable[[], bool]]:
+    """Let the first SIGINT or SIGTERM only request a stop; a second one ends the process at once.
+
+    Outside the main thread, where Python allows no handlers, signals keep their effect.
+
+    Yields:
+        Whether a stop was requested.
+    """
+    requested, signals = threading.Event(), (signal.SIGINT, signal.SIGTERM)
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        requested.set()
+        for number in signals:
+            signal.signal(number, signal.SIG_DFL)
+        with suppress(OSError):  # no `print`, as the signal may interrupt another one
+            os.write(2, b"\nstopping after this epoch; a second signal ends the run at once\n")
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.signal(number, on_signal) for number in signals if in_main_thread}
+    try:
+        yield requested.is_set
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def complain(problem: str) -> None:

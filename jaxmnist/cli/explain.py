@@ -1,24 +1,26 @@
-"""The explain command: one example through the network and back, every number of it open."""
+"""The explain command: one example through the network and back, with every number of it."""
 
 import dataclasses
-from concurrent.futures import ThreadPoolExecutor
-from importlib import import_module
+from pathlib import Path
 from typing import Annotated
 
+import jax
+import numpy as np
 import tyro
 
-from jaxmnist.cli.options import (
-    Data,
-    DataOptions,
-    OptionalPath,
-    check_seed,
-    data_of_run,
-    load_data,
-    select_device,
-    untrained,
-)
+from jaxmnist.cli import options as shared
 from jaxmnist.config import Config
+from jaxmnist.plots.explanation import figures
+from jaxmnist.plots.style import png
 from jaxmnist.runs import folder as run_folder
+from jaxmnist.runs.checkpoint import SavedNetwork, load_network
+from jaxmnist.runs.files import write_atomically
+from jaxmnist.studies import explanation
+from jaxmnist.studies.explanation_report import report
+
+OptionalRun = Annotated[
+    str | None, tyro.conf.Positional, tyro.conf.DisallowNone, tyro.conf.arg(metavar="[RUN]", help_behavior_hint="")
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,69 +31,53 @@ class Options:
     right output, and the gradient, computed in three ways, and how far they agree; draws it all as explain.png.
     """
 
-    run: Annotated[
-        str | None,
-        tyro.conf.Positional,
-        tyro.conf.DisallowNone,
-        tyro.conf.arg(metavar="[RUN]", help_behavior_hint=""),
-    ] = None
-    """Folder of a training run, its weights file, or best or source, which come with jaxmnist (default: a random network, before training: a mess)."""  # noqa: E501
+    run: OptionalRun = None
+    """Folder of a training run, its weights file, or best or source, which come with jaxmnist (default: an untrained network)."""  # noqa: E501
     index: int = 0
     """Which example of the test set, from 0."""
-    data: Data = dataclasses.field(default_factory=DataOptions)
+    data: shared.Data = dataclasses.field(default_factory=shared.DataOptions)
     seed: int = 0
-    """Decides the random network where there is no RUN: the one that train starts from with the same seed."""
-    run_dir: OptionalPath = None
-    """New folder for the picture (default: runs/<time>-explain)."""
+    """Decides the untrained network where there is no RUN: the one that train starts from with the same seed."""
+    run_dir: shared.OptionalPath = None
+    """New folder for the figure (default: runs/<time>-explain)."""
 
 
 def run(options: Options) -> int:
-    """Explain, and leave the picture in a folder of its own.
+    """Explain the example, print the report, and write the figure.
 
     Returns:
         The exit code: 0.
 
     Raises:
-        ValueError: for an example or a run that isn't there, and for data that can't be used.
-        OSError: for files that can't be read or written.
+        ValueError: if there is no such example or run, or the data can't be used.
+        OSError: if a file can't be read or written.
     """
-    check_seed(options.seed)
+    shared.check_seed(options.seed)
     run_folder.refuse_used(options.run_dir)
-    device = select_device(options.data)
-
-    import jax
-    import numpy as np
-
-    from jaxmnist.runs.checkpoint import load_network
-    from jaxmnist.studies.explanation import explain
-
-    trained = load_network(options.run) if options.run is not None else None
-    config = trained.config if trained else Config()
-    with jax.default_device(device), ThreadPoolExecutor() as beside:
-        # A second each: the compiler and the import of matplotlib work while the data is read and the rest compiles.
-        params = beside.submit(lambda: trained.params if trained else untrained(options.seed, config, device))
-        beside.submit(import_module, "jaxmnist.plots.explain")
-        splits = load_data(data_of_run(options.data, trained.about if trained else {}))
+    device = shared.select_device(options.data)
+    with jax.default_device(device):
+        if options.run is None:
+            network = SavedNetwork(shared.untrained(options.seed, Config(), device), Config(), {})
+        else:
+            network = load_network(options.run)
+        splits = shared.load_data(shared.data_of_run(options.data, network.about))
         images, labels = map(np.asarray, splits.test)
         if not 0 <= options.index < len(labels):
             raise ValueError(
-                f"index {options.index}: expected 0 to {len(labels) - 1}, as the test set of {splits.name} has "
-                f"{len(labels):,} examples; try --index {Options.index}"
+                f"index={options.index}: expected 0 to {len(labels) - 1}, as the test set of {splits.name} has "
+                f"{len(labels):,} examples; for example index=0"
             )
-        explanation = explain(params.result(), images[options.index], int(labels[options.index]), config)
+        label = int(labels[options.index])
+        result = explanation.run(network.params, network.config, images[options.index], label)
 
-    from jaxmnist.cli.explain_text import text
-    from jaxmnist.plots.explain import picture
-    from jaxmnist.plots.style import png
-    from jaxmnist.runs.files import write_atomically
+    def title(run: str | None) -> str:
+        config = network.config
+        of = f"{'-'.join(map(str, config.sizes))}, {config.activation}, {config.cost}"
+        state = f"trained network {run}" if run else f"before training (seed {options.seed}): a mess"
+        return f"{splits.name}, test example {options.index} of {len(labels):,}: a {label}; {of}\n{state}"
 
-    title = (
-        f"{splits.name}, test example {options.index} of {len(labels):,}: a {explanation.label}; "
-        f"{'-'.join(map(str, config.sizes))}, {config.activation}, {config.cost}\n"
-        + (f"trained: {options.run}" if trained else f"before training (seed {options.seed}): a mess")
-    )
-    drawn = png(picture(explanation, config.cost, title))
+    drawn = png(figures(result, title(options.run and Path(options.run).absolute().name))["explain.png"])
     folder = run_folder.create(options.run_dir, "explain")
     write_atomically(folder / "explain.png", drawn)
-    print(f"{text(explanation, config, title)}\n\nin {folder}: explain.png")
+    print(f"{title(options.run)}\n\n{report(result)}\n\nin {folder}: explain.png")
     return 0

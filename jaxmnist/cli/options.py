@@ -3,12 +3,13 @@
 import dataclasses
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import jax
 import tyro
+from tyro.constructors import PrimitiveConstructorSpec
 
 from jaxmnist import devices
 from jaxmnist.cli.console import download_bars
@@ -24,8 +25,20 @@ OptionalPath = Annotated[Path | None, tyro.conf.DisallowNone, tyro.conf.arg(help
 RunName = Annotated[str, tyro.conf.arg(metavar="RUN")]
 """Whose network: a run's folder, its weights file, or the name of a network that comes with this package."""
 
-ActivationName = Annotated[str, tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices(list(ACTIVATIONS)))]
-CostName = Annotated[str, tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices(list(COSTS)))]
+
+def _one_of(names: Sequence[str]) -> PrimitiveConstructorSpec[str]:
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=f"{{{','.join(names)}}}",
+        instance_from_str=lambda words: words[0],
+        is_instance=lambda value: value in names,
+        str_from_instance=lambda name: [name],
+        choices=tuple(names),
+    )
+
+
+ActivationName = Annotated[str, _one_of(list(ACTIVATIONS))]
+CostName = Annotated[str, _one_of(list(COSTS))]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +55,11 @@ class SharedRecipe:
     """The learning rate over the run: constant, or cosine, which falls from η to 0 in half a wave."""
     augmentation: Literal["none", "jitter"] = "none"
     """jitter turns, stretches and shifts every training image a little at random, anew in every epoch."""
+
+
+Shared = Annotated[
+    tyro.conf.OmitArgPrefixes[SharedRecipe], tyro.conf.arg(name="common", help="What all networks have in common.")
+]
 
 
 @dataclasses.dataclass(frozen=True)

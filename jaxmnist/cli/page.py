@@ -2,19 +2,22 @@
 
 import dataclasses
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
+import jax
+import jax.numpy as jnp
 import tyro
 
 from jaxmnist.cli.options import DataOptions, check_seed, select_device, untrained
+from jaxmnist.dataset import Dataset
+from jaxmnist.page import page
+from jaxmnist.runs.checkpoint import load_network
+from jaxmnist.runs.files import write_atomically
+from jaxmnist.sources import load
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from jaxmnist.dataset import Dataset
-
-LARGE = 300_000
+LARGE_PAGE = 300_000
 """Bytes above which a page is called large."""
 
 
@@ -22,11 +25,11 @@ LARGE = 300_000
 class Options:
     """Make a web page on which you draw a digit and see the network read it.
 
-    The page is one file that needs no server and no network: open it, send it, keep it. Draw by mouse, pen, finger or
+    The page is one file that needs no server and no internet: open it, send it, keep it. Draw by mouse, pen, finger or
     keyboard: the drawing becomes 28×28 pixels as jaxmnist predict makes them, and all neurons and connections show what
-    they do. Look at a neuron for its weights, bias, z and a. Say which digit you meant, and see the cost term by term,
-    and the gradient: which pixels would raise the right output. The network as it was before training, random, is in
-    the page too, to compare.
+    they do. Point at a neuron for its weights, bias, z and a. Say which digit you meant, and see the cost term by term,
+    and the gradient: which pixels would raise the right output. The page also has the network as it was before
+    training, random, to compare.
     """
 
     run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]")] = "source"
@@ -36,61 +39,38 @@ class Options:
 
 
 def run(options: Options) -> int:
-    """Write the page.
-
-    Returns:
-        The exit code: 0.
-
-    Raises:
-        ValueError: for a run that is none, and a file that is there already.
-        OSError: for files that can't be read or written.
-    """
+    """Write the page; return 0."""
     output = options.output
     if output.exists() or output.is_symlink():
-        what = "a folder" if output.is_dir() else "there already"
-        raise ValueError(f"output {output}: is {what}, expected a new file; choose another --output, or move it away")
+        problem = "is a folder" if output.is_dir() else "exists already"
+        raise ValueError(f"output={output}: {problem}, expected a new file; choose another, or move it away")
     device = select_device(DataOptions(platform="cpu"))  # nothing here is worth starting an accelerator for
-
-    import jax
-
-    from jaxmnist.cli.predict_text import UNLIKE, UNSURE, WIDEST_PEN
-    from jaxmnist.page import page
-    from jaxmnist.runs.checkpoint import load_network
-    from jaxmnist.runs.files import write_atomically
-
     with jax.default_device(device):
         network = load_network(options.run)
         before = untrained(_seed(network.about), network.config, device)
-        name = Path(options.run).resolve().name or options.run
-        limits = {"unsure": UNSURE, "unlike": UNLIKE, "widest_pen": WIDEST_PEN}
-        content = page(before, network, _samples(), name, limits).encode()
+        content = page(before, network, _samples(), Path(options.run).resolve().name or options.run).encode()
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
-        raise OSError(f"output {output}: can't be written ({problem.strerror or problem})") from problem
+        raise OSError(f"output={output}: can't be written ({problem.strerror or problem})") from problem
     write_atomically(output, content)
-    if len(content) > LARGE:
+    if len(content) > LARGE_PAGE:
         print(f"warning: {output} is large, as the network is; a browser may be slow with it", file=sys.stderr)
     print(f"{output}: {len(content) / 1000:,.0f} KB, open it in a browser")
     return 0
 
 
-def _seed(about: "Mapping[str, Any]") -> int:
-    """The seed that the network was trained with, by what its weights file says."""
+def _seed(about: Mapping[str, Any]) -> int:
+    """The seed that the network was trained with, from its weights file."""
     seed = about.get("seed")
     if not isinstance(seed, int):
-        raise ValueError(f"seed {seed!r} in the run's weights file: expected a whole number; train it anew")
+        raise ValueError(f"seed {seed!r} in the run's weights file: expected a whole number; train it again")
     check_seed(seed)
     return seed
 
 
-def _samples() -> "Dataset":
-    """The first of each digit in the test part of scikit-learn's."""
-    import jax.numpy as jnp
-
-    from jaxmnist.dataset import Dataset
-    from jaxmnist.sources import load
-
+def _samples() -> Dataset:
+    """The first of each digit in the test part of scikit-learn's digits."""
     images, labels = load("digits").test
-    chosen = jnp.array([jnp.argmax(labels == digit) for digit in range(10)])
-    return Dataset(images[chosen], labels[chosen])
+    first = jnp.array([jnp.argmax(labels == digit) for digit in range(10)])
+    return Dataset(images[first], labels[first])

@@ -1,197 +1,236 @@
 """The train command: a network from random start to trained, in one go or in several."""
 
+import argparse
 import dataclasses
-import hashlib
+import shlex
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
+import jax
+import numpy as np
 import tyro
 
-from jaxmnist.cli.exit_codes import NOT_LEARNING
-from jaxmnist.cli.options import Data, DataOptions, OptionalPath, check_seed, load_data, select_device
-from jaxmnist.config import RECIPES, Config, RecipeName, config_from, validate
-from jaxmnist.runs import folder as run_folder
+from jaxmnist.cli import console, field_names, with_options
+from jaxmnist.cli.options import (
+    Data,
+    DataOptions,
+    OptionalPath,
+    Recipe,
+    check_seed,
+    load_data,
+    select_device,
+    untrained,
+)
+from jaxmnist.config import RECIPES, Config, config_from, validate
+from jaxmnist.devices import Platform
+from jaxmnist.metrics import outputs
+from jaxmnist.network import count_parameters
+from jaxmnist.plots.style import png
+from jaxmnist.plots.training import figures
+from jaxmnist.runs import folder, loop, results
+from jaxmnist.runs.files import write_atomically
+from jaxmnist.training import History
 
-if TYPE_CHECKING:
-    from jaxmnist.sources import Splits
+FIGURES = ("curves.png", "weights.png", "confusion.png", "mistakes.png")
 
-Recipe = Annotated[tyro.conf.OmitArgPrefixes[Config], tyro.conf.arg(name="recipe", help="How to train.")]
+RecipeOptions = Annotated[tyro.conf.OmitArgPrefixes[Recipe], tyro.conf.arg(name="recipe", help="How to train.")]
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Train the digit network and leave its numbers, weights and pictures in a run folder.
+    """Train the digit network and leave its numbers, weights and figures in a run folder.
 
-    Without options: 3Blue1Brown's network on MNIST, in seconds.
+    Without options: 3Blue1Brown's network on MNIST, in seconds. Ctrl-C stops a run; --resume RUN goes on with it, and
+    --resume RUN --epochs N makes it longer.
     """
 
-    recipe: RecipeName = "source"
-    """What the recipe options are where they aren't given. source: the rules of 3Blue1Brown's lessons; best: silu, cross_entropy, jitter and long training (add --help to see all)."""  # noqa: E501
-    config: Recipe = dataclasses.field(default_factory=Config)
+    recipe: Literal["source", "best"] = "source"
+    """Defaults for the options below. source: the rules of 3Blue1Brown's lessons; best: silu, cross_entropy, jitter and long training (add --help to see all)."""  # noqa: E501
+    config: RecipeOptions = dataclasses.field(default_factory=Recipe)
     data: Data = dataclasses.field(default_factory=DataOptions)
     seed: int = 0
     """Decides the random start and every shuffle: the same seed gives the same weights, bit for bit."""
     run_dir: OptionalPath = None
     """New folder for the results (default: runs/<time>-<optimizer>)."""
-    resume: OptionalPath = None
-    """Folder of a run that was stopped, to go on with; its own recipe, seed and data set count. On a CPU the result is, bit for bit, that of a run that was never stopped. With --epochs N it goes on to N."""  # noqa: E501
-    checkpoint_every: int | Literal["auto"] = "auto"
-    """Epochs from one checkpoint to the next; auto is every epoch of a set of MNIST's size, and of a smaller one as many as see 60,000 examples."""  # noqa: E501
 
 
-def defaults(options: Options) -> Options:
-    """What the options default to, given those of the command line: those of the recipe, or of the run resumed.
+@dataclasses.dataclass(frozen=True)
+class ResumeOptions:
+    """Go on with a run that was stopped, by its own recipe, seed and data: no other options are taken.
 
-    Raises:
-        ValueError: when there is no run to resume.
+    On a CPU the result is, bit for bit, that of a run that was never stopped. JAXMNIST_DATA_DIR names the folder of the
+    data if it has moved.
     """
-    if options.resume is None:
-        return dataclasses.replace(options, config=RECIPES[options.recipe])
-    return _saved(options.resume, options)
+
+    resume: Path
+    """Folder of the run."""
+    epochs: Annotated[int | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint="")] = None
+    """New length of the run, to make a finished run longer (default: its own)."""
 
 
-def run(options: Options) -> int:
+def parse(words: Sequence[str], program: str) -> Options | ResumeOptions:
+    """Parse the command line; a recipe gives the defaults of the other options."""
+    if any(word.split("=")[0] == "--resume" for word in words):
+        return tyro.cli(ResumeOptions, args=words, prog=program)
+    recipe = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    recipe.add_argument("--recipe", nargs="?")
+    config = RECIPES.get(recipe.parse_known_args(words)[0].recipe, RECIPES["source"])
+    return tyro.cli(Options, args=words, prog=program, default=Options(config=Recipe(**vars(config))))
+
+
+def run(options: Options | ResumeOptions) -> int:
     """Train, and write the run folder.
 
     Returns:
         The exit code: 0, 3 for a run that diverges or doesn't learn, or 75 for one that was interrupted.
 
     Raises:
-        ValueError: for options or data that can't be used.
-        OSError: for files that can't be read or written.
+        ValueError: if options or data can't be used.
+        OSError: if a file can't be read or written.
     """
-    every = options.checkpoint_every
-    if every != "auto" and every < 1:
-        raise ValueError(f"checkpoint every {every}: expected a whole number of epochs from 1; try 1")
-    if options.resume is not None:
-        return _resume(options.resume, options)
-    validate(options.config)
+    return _resume(options) if isinstance(options, ResumeOptions) else _start(options)
+
+
+def _start(options: Options) -> int:
+    """Begin a new run."""
+    config, seconds = options.config.config(), dict[str, float]()
+    validate(config)
     check_seed(options.seed)
-    run_folder.refuse_used(options.run_dir)
-    device = select_device(options.data)
-
-    import jax
-
-    from jaxmnist.cli import training_run
-
-    with jax.default_device(device), training_run.timed("load") as load_seconds:
+    folder.refuse_used(options.run_dir)
+    device, data_dir = select_device(options.data), options.data.data_dir
+    with jax.default_device(device), loop.timed("load", seconds):
         splits = load_data(options.data)
-    examples = splits.train.labels.shape[0]
-    config = dataclasses.replace(options.config, epochs=options.config.epochs_for(examples))
-    validate(config, examples)
-    with run_folder.created(options.run_dir, config.optimizer) as folder:
-        record = {
-            "dataset": splits.name,
-            "data_dir": options.data.data_dir and str(options.data.data_dir.absolute()),
-            "origin": splits.origin,
-            "data_sha256": _digest(splits),
-            "seed": options.seed,
-            "checkpoint_every": every,
-            "config": config.to_json(),
-            "command": _command(config, splits.name, options.seed),
-        }
+    config = config.resolved(len(splits.train.labels))
+    metadata = {
+        "dataset": splits.name,
+        "data_dir": data_dir and str(data_dir.absolute()),
+        "origin": splits.origin,
+        "data_sha256": loop.digest(splits),
+        "platform": options.data.platform,
+        "seed": options.seed,
+        "config": config.to_json(),
+        "command": _command(config, splits.name, options.seed),
+    }
+    with folder.created(options.run_dir, config.optimizer) as path, jax.default_device(device):
+        run = results.Run(path, metadata, splits, config, device)
+        return _train(run, loop.first_progress(run)._replace(seconds=seconds))
+
+
+def _resume(options: ResumeOptions) -> int:
+    """Go on from a run's last checkpoint."""
+    path, seconds = options.resume, dict[str, float]()
+    metadata = results.read_json(path / "config.json")
+    recorded, data = _recorded(path, metadata)
+    config = recorded if options.epochs is None else dataclasses.replace(recorded, epochs=options.epochs)
+    validate(config)
+    with folder.held(path):
+        code = _finished(path, config)
+        if code is not None:
+            return code
+        device = select_device(data)
         with jax.default_device(device):
-            return training_run.train_in(folder, record, splits, config, device, load_seconds)
+            with loop.timed("load", seconds):
+                splits = load_data(data)
+            if config != recorded:
+                metadata = _with_epochs(metadata, recorded, config)
+            run = results.Run(path, metadata, splits, config.resolved(len(splits.train.labels)), device)
+            progress, warning = loop.restore(run)
+            if warning:
+                print(f"warning: {warning}", file=sys.stderr)
+            load = progress.seconds.get("load", 0.0) + seconds["load"]
+            return _train(run, progress._replace(seconds={**progress.seconds, "load": load}))
 
 
-def _resume(folder: Path, options: Options) -> int:
-    """Go on with a run where its last checkpoint is."""
-    with run_folder.held(folder):
-        record = _record(folder)
-        saved = _saved(folder, options)
-        _refuse_contradictions(options, saved)
-        config = options.config
-        summary = run_folder.read_json(folder / "summary.json") if (folder / "summary.json").is_file() else {}
-        if summary.get("epochs") == config.epochs or "problem" in summary:
-            return _tell_finished(folder, summary)
-        device = select_device(options.data)
-
-        import jax
-
-        from jaxmnist.cli import training_run
-
-        with jax.default_device(device), training_run.timed("load") as load_seconds:
-            splits = load_data(options.data)
-        if _digest(splits) != record.get("data_sha256"):
-            raise ValueError(
-                f"run dir {folder}: was trained on other data than {splits.name} from {splits.origin}, expected that "
-                f"of {record['origin']}; name its folder with --data-dir"
-            )
-        if config.epochs == saved.config.epochs or config.schedule == "constant":
-            command = _command(config, splits.name, saved.seed)
-        else:  # the rate fell for another end
-            command = f"{record.get('command')}; then with --resume --epochs {config.epochs}"
-        changed = {"checkpoint_every": options.checkpoint_every, "config": config.to_json(), "command": command}
-        record = {**record, **changed}
-        with jax.default_device(device):
-            return training_run.train_in(folder, record, splits, config, device, load_seconds)
-
-
-def _command(config: Config, dataset: str, seed: int) -> str:
-    """What to type to train the same network again, whatever the defaults will be then."""
-    words = ["python train.py", f"--dataset {dataset}", f"--seed {seed}"]
-    for name, value in config.to_json().items():
-        values = " ".join(map(str, value)) if isinstance(value, list) else value
-        words.append(f"--{name.replace('_', '-')} {values}")
-    return " ".join(words)
-
-
-def _record(folder: Path) -> dict[str, Any]:
-    if not (folder / "config.json").is_file():
-        raise ValueError(f"run dir {folder}: holds no run (no config.json); expected the folder of one, as runs/<name>")
-    return run_folder.read_json(folder / "config.json")
-
-
-def _saved(folder: Path, options: Options) -> Options:
-    """The options that a run was made with; where its data is and where to compute may change."""
-    record = _record(folder)
-    config = config_from(record.get("config"), f"{folder / 'config.json'}: ")
-    data_dir = record.get("data_dir")
+def _recorded(path: Path, metadata: Mapping[str, Any]) -> tuple[Config, DataOptions]:
+    """Return the recipe and the data of a run by its config.json; a data folder that is gone isn't named."""
     try:
-        data = dataclasses.replace(options.data, dataset=record["dataset"])
-        if options.data.data_dir is None and data_dir:
-            data = dataclasses.replace(data, data_dir=Path(data_dir))
-        every = record["checkpoint_every"]
-        return dataclasses.replace(options, config=config, data=data, seed=record["seed"], checkpoint_every=every)
-    except (KeyError, TypeError) as problem:
-        raise ValueError(f"{folder / 'config.json'}: {problem!r}; expected what a run wrote") from problem
+        check_seed(metadata["seed"])
+        config, dataset, data_dir = config_from(metadata["config"]), metadata["dataset"], metadata["data_dir"]
+    except (KeyError, TypeError, ValueError) as problem:
+        raise ValueError(f"{path / 'config.json'}: {problem}; expected what a run wrote") from problem
+    platform: Platform = "cpu" if metadata.get("platform") == "cpu" else "auto"
+    return config, DataOptions(dataset, Path(data_dir) if data_dir and Path(data_dir).is_dir() else None, platform)
 
 
-def _refuse_contradictions(options: Options, saved: Options) -> None:
-    """A resumed run is the same run: only its length may be changed."""
-    asked = {**dataclasses.asdict(options.config), "seed": options.seed, "dataset": options.data.dataset}
-    had = {**dataclasses.asdict(saved.config), "seed": saved.seed, "dataset": saved.data.dataset}
-    other = [name for name in asked if name != "epochs" and asked[name] != had[name]]
-    if options.run_dir is not None and options.run_dir != options.resume:
-        raise ValueError(f"run dir {options.run_dir}: --resume goes on in {options.resume}; leave --run-dir out")
-    if other:
-        said = ", ".join(f"--{name.replace('_', '-')} {asked[name]} (it has {had[name]})" for name in other)
-        raise ValueError(f"run dir {options.resume}: contradicted by {said}; leave out, or start a new run")
-    if options.recipe != Options.recipe:
-        raise ValueError(f"recipe {options.recipe}: --resume goes on by the run's own recipe; leave --recipe out")
-    if options.config.epochs == "auto":
-        raise ValueError(f"run dir {options.resume}: epochs auto: expected a number; leave --epochs out to go on")
+def _with_epochs(metadata: Mapping[str, Any], recorded: Config, config: Config) -> dict[str, Any]:
+    """Return the metadata of a run with another number of epochs; say so if its schedule then isn't a whole wave."""
+    command = _command(config, metadata["dataset"], metadata["seed"])
+    if config.schedule == "cosine":
+        command = f"{metadata.get('command')}; then with --resume --epochs {config.epochs}"
+        print(
+            f"note: the cosine now ends at epoch {config.epochs} instead of {recorded.epochs}, so the learning rate "
+            f"rises again (or drops): this isn't the run that {config.epochs} epochs from the start would be"
+        )
+    return {**metadata, "config": config.to_json(), "command": command}
 
 
-def _tell_finished(folder: Path, summary: Mapping[str, Any]) -> int:
+def _finished(path: Path, config: Config) -> int | None:
+    """Say that a run is finished, if it is, and return the exit code; otherwise None."""
+    summary = results.read_json(path / "summary.json") if (path / "summary.json").is_file() else {}
     if "problem" in summary:
-        print(f"error: {folder} was given up, it does not learn: {summary['problem']}", file=sys.stderr)
-        return NOT_LEARNING
+        console.complain(f"{path} was given up, it does not learn: {summary['problem']}")
+        return console.NOT_LEARNING
+    if summary.get("epochs") != config.epochs or not all((path / name).exists() for name in FIGURES):
+        return None
     print(
-        f"{folder} is finished: {summary['epochs']} epochs, test accuracy {summary['test_accuracy']:.2%}; to go on, "
-        f"add --epochs N"
+        f"{path} is finished: {config.epochs} epochs, test accuracy {summary['test_accuracy']:.2%}; to go on, add "
+        f"--epochs N"
     )
     return 0
 
 
-def _digest(splits: "Splits") -> str:
-    """sha256 of all images and labels: what tells whether a resumed run learns from the same data."""
-    import numpy as np
+def _train(run: results.Run, progress: results.Progress) -> int:
+    """Train to the end, or until a signal, and show how it goes."""
+    train_set, test_set, config = run.splits.train, run.splits.test, run.config
+    print(
+        f"{run.device.device_kind} ({run.device.platform}) · {run.splits.name} from {run.splits.origin}: "
+        f"{len(train_set.labels):,} training and {len(test_set.labels):,} test examples · "
+        f"{'-'.join(map(str, config.sizes))}, {count_parameters(progress.state.params):,} parameters",
+        flush=True,
+    )
+    epochs, done = int(config.epochs), max(0, len(progress.history) - 1)
+    if progress.history:
+        print(f"going on after epoch {done} of {epochs}", flush=True)
+    with console.stopping() as stop_requested:
+        with console.progress(epochs, "epochs", lines=30, on_stdout=True, done=done) as advance:
 
-    digest = hashlib.sha256()
-    for part in (splits.train, splits.test):
-        for array in part:
-            digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+            def show(_epoch: int, entry: History) -> None:
+                train_cost, test_cost = entry.train.cost, entry.test.cost
+                advance(1, f"test accuracy {entry.test.accuracy:.2%} · cost {test_cost:.4f}, training {train_cost:.4f}")
+
+            progress, problem = loop.train(run, progress, show, stop_requested)
+        done = len(progress.history) - 1
+        if problem or done == epochs:
+            return _finish(run, progress, problem)
+    resume = f"python train.py --resume {shlex.quote(str(run.folder))}"
+    print(f"interrupted after epoch {done} of {epochs}. To go on: {resume}", file=sys.stderr)
+    return console.INTERRUPTED
+
+
+def _finish(run: results.Run, progress: results.Progress, problem: str | None) -> int:
+    """Write the numbers and the weights, say how good they are, and only then draw the figures."""
+    summary = results.write(run, progress, problem)
+    if problem:
+        console.complain(with_options(f"does not learn: {problem}", field_names(Options)))
+        return console.NOT_LEARNING
+    print(results.report(summary), flush=True)
+    begin, params = time.perf_counter(), progress.state.params
+    before = untrained(run.metadata["seed"], run.config, run.device)
+    answers = outputs(params, run.splits.test.images, run.config.activation, run.config.cost)
+    for name, figure in figures(run, progress.history, before, params, np.asarray(answers)).items():
+        write_atomically(run.folder / name, png(figure))
+    print(f"figures {time.perf_counter() - begin:.2f} s · in {run.folder}: {folder.listed(run.folder)}")
+    return 0
+
+
+def _command(config: Config, dataset: str, seed: int) -> str:
+    """Return the command that trains the same network again, whatever the defaults will be then."""
+    words = ["python train.py", f"--dataset {dataset}", f"--seed {seed}"]
+    for field in dataclasses.fields(Recipe):
+        value = getattr(config, field.name)
+        values = " ".join(map(str, value)) if isinstance(value, tuple) else value
+        words.append(f"--{field.name.replace('_', '-')} {values}")
+    return " ".join(words)

@@ -1,1 +1,44 @@
-"""Anybody's picture of a digit to the 28×28 that MNIST would have made of it."""
+"""Anybody's picture of a digit to the 28×28 that MNIST would have made of it.
+
+`decode` reads the file, `segment` takes steps 1 to 5, `normalise` steps 6 to 9, and `doubts` says what makes a
+reading of the result doubtful.
+
+MNIST's makers took a scan in black and white, fitted the digit into 20×20 pixels with its aspect kept, which by
+averaging left shades of grey, and put its centre of mass at the centre of 28×28. In a picture from elsewhere, paper
+and ink must be separated first. The steps, in plain arithmetic that is the same in any language (⌊x⌋ rounds down, and
+the median of an even number of values is the mean of the middle two):
+
+1. **Shrink.** With k the smallest whole number for which no side is longer than 200 k, average blocks of k×k pixels.
+   A side that k doesn't divide is first extended by copies of its last pixels. Brightness g is in [0, 1].
+2. **Paper.** Shrink g once more, to cells, at most 32 on a side, with centres (y, x) measured from the middle in units
+   of the longer side. Fit a plane through the cells by least squares. If the cubes of the residuals sum to less than
+   0, the few cells that stand out are dark: dark ink on light paper, and p = g. Otherwise p = 1 − g. The cells along
+   the edge don't count in this sum if there are others, because even a picture cut to its ink has mostly paper there.
+   The paper's brightness is then the surface a + b y + c x + d y² + e y x + f x² that minimises Σ w |p − surface| over
+   the cells, with w = 0.6 for cells above it and 0.4 below, by 12 rounds of weighted least squares: from weights of 1,
+   then w / max(|residual of the last round|, 1/255). Ink bends it no more than outliers bend a median, and it follows
+   a lamp's uneven light, which is smooth. But where ink fills the picture it would follow the ink. So even light is
+   preferred: with e the ⌈¾ n⌉-th smallest of the n cells of p, the paper's brightness is e everywhere unless the
+   ⌈¼ n⌉-th smallest of |p − surface| is less than that of |p − e|.
+3. **Ink** is the share of the paper's light that is missing: (surface − p) / max(surface, 0.05).
+4. **Noise.** The contrast is the largest mean of 3×3 pixels, the edge extended by copies. σ, the noise's standard
+   deviation if it is normal, is 1.048 × the median of |difference| of neighbours in a row. Neighbours of which one has
+   more ink than 0.7 × contrast don't count: small pictures are full of strokes' edges, which aren't noise. The picture
+   is blank if the contrast is below 0.05, and all noise if it is below 5 σ.
+5. **Strokes.** A pixel belongs to a stroke if its ink is above max(0.3 × contrast, 4 σ). Of the connected strokes
+   (eight neighbours) those with less than 1/20 of the largest one's pixels are specks, and dropped. `split` goes
+   through the strokes by their left ends: one that shares at least half the columns of the narrower of the two with
+   the group so far joins it, and any other starts the next group. More than 20 groups are all noise.
+6. **Crop** to the strokes' box. From every pixel subtract 2 × 1.4826 × the median of |ink| over all pixels in no
+   stroke or speck, which is what is left of the paper; what falls below 0 becomes 0. The strokes' length is π/8 ×
+   the number of edges between pixels inside and outside them; above 6 × the box's longer side it is all noise.
+7. **Fit** into 20×20: the longer side 20, the shorter ⌊20 short/long + ½⌋ but at least 1, each pixel the mean over
+   the area that it covers. A pen finer than MNIST's, less than 1.5 of these 20 pixels wide (the strokes' area /
+   length), is fitted into 18×18 instead and softened to 20×20 by weights of ¼, ½, ¼ along both axes, which makes it
+   about 2 pixels wide.
+8. **Contrast.** Scale so that the median of the pixels above half of the largest becomes 1, cut off there, and make
+   bytes, ⌊255 v + ½⌋.
+9. **Centre.** Move by whole pixels until the centre of mass is within half a pixel of row 14 and column 14, counted
+   from 0: with S the sum of all bytes and M that of row × byte, the top row goes to ⌊(29 S − 2 M) / 2 S⌋, limited
+   so that the digit stays inside; the left column likewise.
+"""

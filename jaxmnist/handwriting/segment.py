@@ -1,60 +1,54 @@
-"""A picture told apart into paper and ink: the first half, steps 1 to 5, of what the module `images` describes."""
+"""A picture into paper and ink: steps 1 to 5 of `jaxmnist.handwriting`."""
 
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Float, Int, Shaped
+from scipy import ndimage
 
-LONGEST, CELLS = 200, 32
-"""Longest side, in pixels, of the page and of the grid of cells by which the paper is found."""
+LONGEST_SIDE, MOST_CELLS = 200, 32
+"""Most pixels on a side of a shrunken picture, and most cells on a side when the paper is measured."""
 SURFACE_ROUNDS, ABOVE = 12, 0.6
-"""Rounds by which the paper's surface settles, and the weight of what is lighter than it (darker has 1 − ABOVE)."""
-EVEN = 0.75
-"""The light may be even if the paper is about as bright as the cell that this share of the cells does not outshine."""
+"""Rounds in which the paper's surface settles, and the weight of what is lighter than it (darker has 1 − ABOVE)."""
+EVEN_SHARE = 0.75
+"""Under even light, the paper's brightness is this quantile of the cells."""
 LEAST_CONTRAST, INK_SHARE, SPECK_SHARE = 0.05, 0.3, 0.05
 STEP_SHARE = 0.7
-"""Pixels with more ink, in units of the contrast, have steps that are a stroke's edge rather than noise. At 0.5 most
-skewed noise of 28×28 pixels would pass for strokes, at 1 a fifth of scikit-learn's 8×8 digits for noise."""
+"""Pixels with more ink, in units of the contrast, are next to a stroke's edge, which isn't noise. At 0.5, most skewed
+noise of 28×28 pixels would pass for strokes; at 1, a fifth of scikit-learn's 8×8 digits would pass for noise."""
 MOST_DIGITS = 20
 LEAST_SIGNAL, NOISE_LIMIT = 5, 4
-"""In units of the noise: the contrast that a page must have, and what a pixel must have to be ink."""
+"""In units of the noise: the least contrast of a picture, and the least ink of a stroke's pixel."""
 
 
-class Page(NamedTuple):
-    """A picture, at most 200×200, told apart into paper and ink.
+class Segmented(NamedTuple):
+    """A picture, at most 200×200, with paper and ink separated."""
 
-    Attributes:
-        ink: share of the paper's light that is missing; about 0 where there is no ink.
-        groups: for each pixel the number of its group of strokes, from 1, left to right; 0 where there is none.
-        paper_spread: how much the ink varies where there is none (as a standard deviation).
-        block: k, pixels of the picture on a side of one of the page's.
-        dark_on_light: whether the ink is darker than the paper.
-    """
-
-    ink: Float[np.ndarray, "height width"]
-    groups: Int[np.ndarray, "height width"]
-    paper_spread: float
-    block: int
-    dark_on_light: bool
+    ink: Float[np.ndarray, "height width"]  # share of the paper's light that is missing; about 0 where there is no ink
+    groups: Int[np.ndarray, "height width"]  # each pixel's group of strokes, from 1, left to right; 0 for none
+    paper_spread: float  # standard deviation of the ink where there is no stroke
+    block: int  # k; a pixel here covers k×k pixels of the picture
+    dark_on_light: bool  # whether the ink is darker than the paper
 
 
-def read_page(grey: UInt8[np.ndarray, "height width"]) -> Page:
+def segment(grey: np.ndarray) -> Segmented:
     """Find paper, ink and strokes.
 
     Args:
-        grey: brightness, 0 black to 255 white; light on dark or dark on light.
+        grey: brightness in bytes of shape (height, width), 0 black to 255 white; light on dark or dark on light.
 
     Raises:
-        ValueError: when it is blank, all noise, or no such array.
+        ValueError: if it is blank, all noise, or no such array.
     """
-    if not isinstance(grey, np.ndarray) or grey.dtype != np.uint8 or grey.ndim != 2 or grey.size == 0:
-        found = f"{grey.dtype} of shape {grey.shape}" if isinstance(grey, np.ndarray) else type(grey).__name__
-        raise ValueError(f"picture: {found}, expected an array of bytes (uint8) of shape (height, width), not empty")
-    block = -(-max(grey.shape) // LONGEST)
+    if grey.dtype != np.uint8 or grey.ndim != 2 or grey.size == 0:
+        raise ValueError(
+            f"picture: {grey.dtype} of shape {grey.shape}, expected bytes (uint8) of shape (height, width), not empty"
+        )
+    block = -(-max(grey.shape) // LONGEST_SIDE)
     light = _shrink(grey, block) / 255
     surface, dark_on_light = _paper(light)
     ink = (surface - (light if dark_on_light else 1 - light)) / np.maximum(surface, 0.05)
-    contrast = float(_mean_of_nine(ink).max())
+    contrast = float(ndimage.convolve(ink, np.ones((3, 3)), mode="nearest").max() / 9)
     noise = _noise(ink, STEP_SHARE * contrast)
     if contrast < LEAST_CONTRAST:
         raise ValueError(
@@ -63,10 +57,10 @@ def read_page(grey: UInt8[np.ndarray, "height width"]) -> Page:
         )
     if contrast < LEAST_SIGNAL * noise:
         raise ValueError(
-            f"all noise: what stands out from the paper is {contrast / noise:.1f} times the noise, expected at least "
-            f"{LEAST_SIGNAL} times; use a cleaner picture"
+            f"all noise: its strongest strokes are {contrast / noise:.1f} times as strong as the noise, expected at "
+            f"least {LEAST_SIGNAL} times; use a cleaner picture"
         )
-    strokes = _connected(ink > max(INK_SHARE * contrast, NOISE_LIMIT * noise))
+    strokes, _ = ndimage.label(ink > max(INK_SHARE * contrast, NOISE_LIMIT * noise), np.ones((3, 3)))
     groups = _side_by_side(strokes)
     if groups.max() > MOST_DIGITS:
         raise ValueError(
@@ -75,20 +69,19 @@ def read_page(grey: UInt8[np.ndarray, "height width"]) -> Page:
         )
     paper = ink[strokes == 0]
     spread = 1.4826 * float(np.median(np.abs(paper))) if paper.size else 0.0
-    return Page(ink, groups, spread, block, dark_on_light)
+    return Segmented(ink, groups, spread, block, dark_on_light)
 
 
-def _shrink(values: Float[np.ndarray, "height width"], block: int) -> Float[np.ndarray, "rows columns"]:
-    """Means of blocks of block×block values; a side that isn't a multiple is continued with copies of its last."""
+def _shrink(values: Shaped[np.ndarray, "height width"], block: int) -> Float[np.ndarray, "rows columns"]:
+    """Means of blocks of block×block values; a side that isn't a multiple is extended by copies of its last."""
     padded = np.pad(values, [(0, -side % block) for side in values.shape], mode="edge")
     rows, columns = (side // block for side in padded.shape)
-    exact = np.uint32 if values.dtype == np.uint8 else values.dtype
-    sums = padded.reshape(rows, block, -1).sum(axis=1, dtype=exact).reshape(rows, columns, block).sum(axis=2)
+    sums = padded.reshape(rows, block, -1).sum(axis=1, dtype=float).reshape(rows, columns, block).sum(axis=2)
     return np.asarray(sums / block**2)
 
 
 def _noise(ink: Float[np.ndarray, "height width"], most: float) -> float:
-    """The noise's deviation, by the steps between neighbours in a row of which neither has more ink than `most`."""
+    """The noise's standard deviation, by the steps between neighbours in a row that both have at most so much ink."""
     within = ink <= most
     steps = np.abs(np.diff(ink, axis=1))[within[:, 1:] & within[:, :-1]]
     return 1.048 * float(np.median(steps)) if steps.size else 0.0
@@ -96,7 +89,7 @@ def _noise(ink: Float[np.ndarray, "height width"], most: float) -> float:
 
 def _paper(light: Float[np.ndarray, "height width"]) -> tuple[Float[np.ndarray, "height width"], bool]:
     """Step 2: the brightness of the paper everywhere, and whether it is lighter than the ink; if not, of 1 − light."""
-    block = -(-max(light.shape) // CELLS)
+    block = -(-max(light.shape) // MOST_CELLS)
     cells = _shrink(light, block)
     basis = np.stack([term.ravel() for term in np.broadcast_arrays(*_terms(cells.shape, 1, cells.shape))], axis=1)
     values = cells.ravel()
@@ -112,21 +105,19 @@ def _paper(light: Float[np.ndarray, "height width"]) -> tuple[Float[np.ndarray, 
         coefficients = _least_squares(basis, values, weights)
         residuals = values - basis @ coefficients
         weights = np.where(residuals > 0, ABOVE, 1 - ABOVE) / np.maximum(np.abs(residuals), 1 / 255)
-    even = _quantile(values, EVEN)
-    if _quantile(np.abs(values - even), 1 - EVEN) <= _quantile(np.abs(residuals), 1 - EVEN):
+    even = _quantile(values, EVEN_SHARE)
+    if _quantile(np.abs(values - even), 1 - EVEN_SHARE) <= _quantile(np.abs(residuals), 1 - EVEN_SHARE):
         return np.full(light.shape, even), dark_on_light
     terms = zip(coefficients, _terms(light.shape, block, cells.shape), strict=True)
     return sum(coefficient * term for coefficient, term in terms), dark_on_light
 
 
 def _quantile(values: Float[np.ndarray, "n"], share: float) -> float:
-    """The smallest of the values that at least this share of them does not exceed."""
+    """The smallest value that at least this share of the values doesn't exceed."""
     return float(np.sort(values)[int(np.ceil(share * len(values))) - 1])
 
 
-def _terms(
-    shape: tuple[int, ...], block: int, cells: tuple[int, ...]
-) -> tuple[Float[np.ndarray, "#height #width"], ...]:
+def _terms(shape: tuple[int, ...], block: int, cells: tuple[int, ...]) -> tuple[Float[np.ndarray, "_ _"], ...]:
     """1, y, x, y², y x and x² of every pixel, of which block×block are a cell; the middle is 0, the longer side 1."""
     y, x = (
         ((np.arange(side) + 0.5) / block - count / 2) / max(cells) for side, count in zip(shape, cells, strict=True)
@@ -138,48 +129,15 @@ def _terms(
 def _least_squares(
     basis: Float[np.ndarray, "n terms"], values: Float[np.ndarray, "n"], weights: Float[np.ndarray, "n"]
 ) -> Float[np.ndarray, "terms"]:
-    """Coefficients c that minimise Σ w (value − basis · c)²; a trace of damping helps where there are few cells."""
+    """Coefficients c that minimise Σ w (value − basis · c)²; slight damping helps if there are few cells."""
     weighted = basis.T * weights
     normal = weighted @ basis
     damping = 1e-9 * np.trace(normal) * np.eye(len(normal))
     return np.asarray(np.linalg.solve(normal + damping, weighted @ values))
 
 
-def _mean_of_nine(values: Float[np.ndarray, "height width"]) -> Float[np.ndarray, "height width"]:
-    """Every pixel's mean with its eight neighbours; the edge is continued by copies."""
-    padded = np.pad(values, 1, mode="edge")
-    rows = padded[:-2] + padded[1:-1] + padded[2:]
-    return np.asarray((rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / 9)
-
-
-def _connected(ink: Bool[np.ndarray, "height width"]) -> Int[np.ndarray, "height width"]:
-    """Number the strokes that touch, corners included, from 1 in the order of their first pixels; 0 is no stroke."""
-    ends = np.diff(np.pad(ink, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-    starts, stops = np.nonzero(ends == 1), np.nonzero(ends == -1)
-    (rows, first), after = (index.tolist() for index in starts), stops[1].tolist()
-    parent = list(range(len(rows)))
-
-    def root(run: int) -> int:
-        while parent[run] != run:
-            parent[run] = run = parent[parent[run]]
-        return run
-
-    above = 0
-    for run, row in enumerate(rows):
-        while rows[above] < row - 1 or (rows[above] == row - 1 and after[above] < first[run]):
-            above += 1
-        touching = above
-        while rows[touching] == row - 1 and first[touching] <= after[run]:
-            parent[root(run)] = root(touching)
-            touching += 1
-    _, numbers = np.unique(np.array([root(run) for run in range(len(rows))], int), return_inverse=True)
-    strokes = np.zeros(ink.shape, int)
-    strokes[ink] = np.repeat(numbers + 1, stops[1] - starts[1])
-    return strokes
-
-
 def _side_by_side(strokes: Int[np.ndarray, "height width"]) -> Int[np.ndarray, "height width"]:
-    """Drop the specks, and join strokes of which one lies above the other; number the groups from left to right."""
+    """Drop the specks, join strokes of which one lies above the other, and number the groups from left to right."""
     sizes = np.bincount(strokes.ravel())
     sizes[0] = 0
     spans: list[tuple[int, int, int]] = []
@@ -188,11 +146,11 @@ def _side_by_side(strokes: Int[np.ndarray, "height width"]) -> Int[np.ndarray, "
         spans.append((columns[0], columns[-1] + 1, stroke))
     group_of = np.zeros(len(sizes), int)
     left = right = group = 0
-    for first, after, stroke in sorted(spans):
-        narrower = min(after - first, right - left)
-        if group == 0 or 2 * (min(after, right) - first) < narrower:
+    for first, end, stroke in sorted(spans):
+        narrower = min(end - first, right - left)
+        if group == 0 or 2 * (min(end, right) - first) < narrower:
             group += 1
-            left, right = first, after
-        right = max(right, after)
+            left, right = first, end
+        right = max(right, end)
         group_of[stroke] = group
     return np.asarray(group_of[strokes])

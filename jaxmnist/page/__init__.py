@@ -1,14 +1,15 @@
 """A web page on which anybody draws a digit and sees the network read it: a network in, one file's text out.
 
-The page asks nothing of the network nor of a server: style, script, weights and samples are all in it, and a content
-security policy forbids it everything else. Its script makes 28×28 pixels of a drawing as `images` does, and computes
-activations, cost and gradient as `network`, `cost` and `backprop` do.
+The page loads nothing: style, script, weights and samples are all in it, and a content security policy forbids the
+rest. Its script makes 28×28 pixels of a drawing as `handwriting` does, and computes activations, cost and gradient as
+`network`, `cost` and `backprop` do.
 """
 
 import base64
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from string import Template
@@ -18,39 +19,43 @@ import jax
 import numpy as np
 
 from jaxmnist.dataset import Dataset
+from jaxmnist.handwriting.doubts import LIMITS, Limits
 from jaxmnist.network import Params
 from jaxmnist.runs.checkpoint import SavedNetwork
 
-SCRIPTS = ("numbers", "ink", "normalise", "network", "colours", "drawing", "diagram", "panels", "main")
-"""The page's script, in the order in which its parts are put together."""
-NEVER = {"unsure": 0.0, "unlike": 0.0, "widest_pen": 28.0}
-"""Limits beyond which nothing goes."""
+TEMPLATES = files(__name__)
+"""The folder of page.html, its style and its script."""
+SCRIPTS = ("numbers", "normalise", "network", "colours", "drawing", "diagram", "panels", "main")
+"""The parts of the page's script, in the order in which they are joined."""
 
 
-def page(
-    before: Params, after: SavedNetwork, samples: Dataset, name: str, limits: Mapping[str, float] | None = None
-) -> str:
+def page(before: Params, after: SavedNetwork, samples: Dataset, name: str, limits: Limits = LIMITS) -> str:
     """Make the page.
 
     Args:
-        before: the network as training found it, of the same sizes.
+        before: the network before training, of the same sizes.
         after: the trained network.
-        samples: some of scikit-learn's digits, to choose from beside drawing one's own.
+        samples: digits that the reader can choose instead of drawing one.
         name: what the network is called.
-        limits: from when on a reading is called doubtful: `unsure`, `unlike` and `widest_pen`, as in
-            `jaxmnist predict`; by default never.
+        limits: where the page begins to call a reading doubtful.
 
     Returns:
         HTML in one file, the same for the same arguments.
+
+    Raises:
+        ValueError: if network.js lacks the network's activation function or cost.
     """
     config = after.config
+    parts = {part: _template(f"{part}.js") for part in SCRIPTS}
+    _check_record("ACTIVATIONS", "activation", config.activation, parts["network"])
+    _check_record("COSTS", "cost", config.cost, parts["network"])
     data = {
         "name": name,
         "sizes": config.sizes,
         "activation": config.activation,
         "cost": config.cost,
         "facts": _facts(after.about),
-        "limits": dict(limits or NEVER),
+        "limits": limits._asdict(),
         "samples": [
             {"label": int(label), "image": _base64(np.asarray(image, np.uint8))}
             for image, label in zip(*map(np.asarray, samples), strict=True)
@@ -58,24 +63,26 @@ def page(
         "before": _base64(_numbers(before)),
         "after": _base64(_numbers(after.params)),
     }
-    style = _template("page.css")
-    script = "\n".join(_template(f"{part}.js") for part in SCRIPTS)
-    policy = "; ".join(
-        (
-            "default-src 'none'",
-            f"script-src '{_digest(script)}'",
-            f"style-src '{_digest(style)}'",
-            "base-uri 'none'",
-            "form-action 'none'",
-        )
-    )
+    style, script = _template("page.css"), "\n".join(parts.values())
+    rules = ("default-src 'none'", f"script-src '{_digest(script)}'", f"style-src '{_digest(style)}'")
+    policy = "; ".join((*rules, "base-uri 'none'", "form-action 'none'"))
     # Inside a script element only "<" could end it or begin a comment; JSON may write it as an escape.
     written = json.dumps(data, allow_nan=False).replace("<", "\\u003c")
     return Template(_template("page.html")).substitute(policy=policy, style=style, script=script, data=written)
 
 
+def _check_record(table: str, field: str, name: str, script: str) -> None:
+    """Refuse a name that has no record in one of the script's tables, such as `COSTS`."""
+    records = re.search(rf"^const {table} = {{\n(.*?)^}};", script, re.MULTILINE | re.DOTALL)
+    names = re.findall(r"^  (\w+): {", records[1], re.MULTILINE) if records else []
+    if name not in names:
+        raise ValueError(
+            f"{field}={name}: the page can draw {', '.join(names)}; add a record to {table} in page/network.js"
+        )
+
+
 def _facts(about: Mapping[str, Any]) -> list[str]:
-    """What the weights file says of the training, in words; what is missing or strange is left out."""
+    """What the weights file says of the training, in words; anything missing or malformed is left out."""
     facts = []
     if isinstance(about.get("dataset"), str):
         facts.append(f"trained on {about['dataset']}")
@@ -96,9 +103,9 @@ def _base64(array: np.ndarray) -> str:
 
 
 def _digest(text: str) -> str:
-    """How a content security policy names what may run."""
+    """A text's hash, as a content security policy names it."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _template(name: str) -> str:
-    return files(__name__).joinpath(name).read_text(encoding="utf-8")
+    return TEMPLATES.joinpath(name).read_text(encoding="utf-8")

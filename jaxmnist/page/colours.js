@@ -1,8 +1,8 @@
-// Colours and small pictures. What has two sides is blue where it raises and orange where it lowers.
+// Colours and small pictures. Signed values are blue where they raise and orange where they lower.
 
 let colours;
 
-/** Take the colours that the style sheet has now, which follow the reader's choice of light or dark. */
+/** Take the style sheet's colours, which follow the reader's choice of light or dark. */
 function readColours() {
   const style = getComputedStyle(document.documentElement);
   const names = ["paper", "ink", "muted", "line", "positive", "negative"];
@@ -11,20 +11,19 @@ function readColours() {
 
 const channels = (hexadecimal) => [1, 3, 5].map((at) => parseInt(hexadecimal.slice(at, at + 2), 16));
 
-const css = (colour, opacity = 1) => `rgb(${colour.map(Math.round).join(" ")} / ${opacity})`;
+const css = (colour) => `rgb(${colour.map(Math.round).join(" ")})`;
 
-const mixed = (from, to, share) => from.map((channel, at) => channel + (to[at] - channel) * share);
-
-/** Paper at 0, ink at 1, orange at −1. */
-function shade(share) {
-  return mixed(colours.paper, share < 0 ? colours.negative : colours.ink, Math.min(Math.abs(share), 1));
+/** Paper at 0, the given colour at 1, orange at −1. */
+function shade(share, full = colours.ink, paper = colours.paper) {
+  const end = share < 0 ? colours.negative : full, size = Math.min(Math.abs(share), 1);
+  return paper.map((channel, at) => channel + (end[at] - channel) * size);
 }
 
-/** What canvases measured when they were last drawn: to ask the browser each time would make it lay out the page. */
+/** Sizes of canvases when last drawn: asking the browser each time would make it lay out the page. */
 const measured = new Map();
 new ResizeObserver(() => measured.clear()).observe(document.documentElement);
 
-/** Fit a canvas's pixels to the screen's; gives its context, in which a unit is a CSS pixel, and its size. */
+/** Fit a canvas's pixels to the screen's; returns its context, whose unit is a CSS pixel, and its size. */
 function fitted(canvas) {
   if (!measured.has(canvas)) measured.set(canvas, { width: canvas.clientWidth, height: canvas.clientHeight });
   const { width, height } = measured.get(canvas);
@@ -36,25 +35,21 @@ function fitted(canvas) {
   return { context, width, height };
 }
 
+const sharesOf = (bytes) => Float64Array.from(bytes, (byte) => byte / 255);
+
 const tile = document.createElement("canvas");
 [tile.width, tile.height] = [SIDE, SIDE];
 
-/** 784 numbers from −1 to 1 as a picture of 28×28 pixels, which is the same canvas at every call. */
-function pictureOf(shares, above = colours.ink) {
+/** 784 numbers from −1 to 1 as a picture of 28×28 pixels; each call returns the same canvas. */
+function pictureOf(shares, full = colours.ink, paper = colours.paper) {
   const context = tile.getContext("2d", { willReadFrequently: true });
   const picture = context.createImageData(SIDE, SIDE);
-  for (let at = 0, to = 0; at < SIDE * SIDE; at++) {
-    const share = Math.min(Math.abs(shares[at]), 1), full = shares[at] < 0 ? colours.negative : above;
-    for (let channel = 0; channel < 3; channel++) {
-      picture.data[to++] = colours.paper[channel] + (full[channel] - colours.paper[channel]) * share;
-    }
-    picture.data[to++] = 255;
-  }
+  shares.forEach((share, at) => picture.data.set([...shade(share, full, paper), 255], 4 * at));
   context.putImageData(picture, 0, 0);
   return tile;
 }
 
-/** 784 numbers with signs on a canvas, the strongest in full colour. */
+/** 784 signed numbers on a canvas, the strongest in full colour. */
 function drawMap(canvas, values) {
   const { context, width, height } = fitted(canvas);
   const most = largestSize(values) || 1;
@@ -62,16 +57,16 @@ function drawMap(canvas, values) {
   context.drawImage(pictureOf(values.map((value) => value / most), colours.positive), 0, 0, width, height);
 }
 
-/** Numbers with signs as bars on a canvas, up or down from a line in the middle; few enough are numbered from 0. */
+/** Signed numbers as bars on a canvas, up or down from a line in the middle, numbered from 0 where there is room. */
 function drawBars(canvas, values) {
   const { context, width, height } = fitted(canvas);
   context.fillStyle = css(colours.paper);
   context.fillRect(0, 0, width, height);
   const most = largestSize(values) || 1, step = width / values.length, middle = height / 2;
+  const gap = step > 3 ? 1 : 0;
   values.forEach((value, at) => {
     const length = (value / most) * (middle - 16);
     context.fillStyle = css(value < 0 ? colours.negative : colours.positive);
-    const gap = step > 3 ? 1 : 0;
     context.fillRect(at * step + gap / 2, Math.min(middle, middle - length), Math.max(step - gap, 0.5), Math.abs(length));
   });
   context.fillStyle = css(colours.muted);

@@ -1,137 +1,130 @@
-// The drawing board: strokes by mouse, pen, finger or keyboard on a page of 140×140 units.
+// The drawing board: strokes by mouse, pen, finger or keyboard on a square of 140×140 units. A drawing is a value,
+// { picture, strokes }: a picture is 28×28 bytes of ink, or null, and a stroke { width, points }.
 
-/** Five pixels for each of the 28×28: enough to be fitted well, and few enough to be read between two frames. */
-const PAGE = 140, KEY_STEP = 4;
+/** Five pixels for each of the 28×28: enough to fit a digit well, and few enough to read between two frames. */
+const BOARD = 140, KEY_STEP = 4;
 
-/**
- * Make a canvas a drawing board.
- *
- * `changed(event)` is called after every change; the event is the pointer's or key's that made it, if one did. What is
- * on the page is a value, { picture, strokes }: a picture is 28×28 ink, or nothing, and a stroke { width, points }.
- */
-function drawingBoard(canvas, changed) {
+const clamped = (value, most) => Math.min(Math.max(value, 0), most);
+
+/** Make a canvas a drawing board; `onChange(event)` is called with the pointer's or key's event, if one changed it. */
+function drawingBoard(canvas, onChange) {
   const raster = document.createElement("canvas");
-  [raster.width, raster.height] = [PAGE, PAGE];
-  const rasterContext = raster.getContext("2d", { willReadFrequently: true });
-  const black = [0, 0, 0], white = [255, 255, 255];
-  let page = { picture: null, strokes: [] }, past = [], pen = 12, stroke = null, pointer = null, byKeys = null;
-
-  function paint() {
-    paintPage(rasterContext, 1, page, black, white);
-    const { context, width } = fitted(canvas);
-    paintPage(context, width / PAGE, page, colours.ink, colours.paper);
-    if (byKeys) paintPen(context, width / PAGE);
-  }
-
-  function paintPen(context, scale) {
-    context.beginPath();
-    context.arc(byKeys.x * scale, byKeys.y * scale, Math.max((pen / 2) * scale, 4), 0, 2 * Math.PI);
-    context.lineWidth = 3;
-    context.strokeStyle = css(byKeys.down ? colours.negative : colours.positive);
-    context.stroke();
-  }
-
-  function become(next, event) {
-    past.push(page);
-    page = next;
-    paint();
-    changed(event);
-  }
-
-  /** A stroke on a picture begins a page of its own. */
-  function begin(x, y, event) {
-    stroke = { width: pen, points: [[x, y]] };
-    become({ picture: null, strokes: page.picture ? [stroke] : [...page.strokes, stroke] }, event);
-  }
-
-  function extend(points, event) {
-    stroke.points.push(...points);
-    paint();
-    changed(event);
-  }
-
-  const placed = (event) => {
-    const box = canvas.getBoundingClientRect();
-    const place = (at, from, size) => Math.min(Math.max(((at - from) / size) * PAGE, 0), PAGE);
-    return [place(event.clientX, box.left, box.width), place(event.clientY, box.top, box.height)];
+  [raster.width, raster.height] = [BOARD, BOARD];
+  const board = {
+    canvas, onChange, raster: raster.getContext("2d", { willReadFrequently: true }),
+    drawing: { picture: null, strokes: [] }, past: [], penWidth: 12, stroke: null, pointer: null, keyPen: null,
   };
+  listenToPointer(board);
+  listenToKeys(board);
+  paintBoard(board);
+  return board;
+}
 
+function paintBoard({ canvas, raster, drawing, penWidth, keyPen }) {
+  paintDrawing(raster, 1, drawing, [0, 0, 0], [255, 255, 255]);
+  const { context, width } = fitted(canvas), scale = width / BOARD;
+  paintDrawing(context, scale, drawing, colours.ink, colours.paper);
+  if (!keyPen) return;
+  context.beginPath();
+  context.arc(keyPen.x * scale, keyPen.y * scale, Math.max((penWidth / 2) * scale, 4), 0, 2 * Math.PI);
+  context.lineWidth = 3;
+  context.strokeStyle = css(keyPen.down ? colours.negative : colours.positive);
+  context.stroke();
+}
+
+/** Replace the drawing by a picture and strokes; `undo` brings it back. */
+function draw(board, picture, strokes, event) {
+  board.past.push(board.drawing);
+  board.drawing = { picture, strokes };
+  paintBoard(board);
+  board.onChange(event);
+}
+
+function undo(board) {
+  if (!board.past.length) return;
+  board.drawing = board.past.pop();
+  board.stroke = null;
+  if (board.keyPen) board.keyPen.down = false;
+  paintBoard(board);
+  board.onChange();
+}
+
+/** Begin a stroke, which replaces a picture. */
+function beginStroke(board, x, y, event) {
+  board.stroke = { width: board.penWidth, points: [[x, y]] };
+  const { picture, strokes } = board.drawing;
+  draw(board, null, picture ? [board.stroke] : [...strokes, board.stroke], event);
+}
+
+function extendStroke(board, points, event) {
+  board.stroke.points.push(...points);
+  paintBoard(board);
+  board.onChange(event);
+}
+
+/** The drawing for `normalise`: a picture of ink, 0 paper to 1. */
+function inkOf({ raster }) {
+  const { data } = raster.getImageData(0, 0, BOARD, BOARD);
+  const values = Float64Array.from({ length: BOARD * BOARD }, (_, at) => 1 - data[4 * at] / 255);
+  return { height: BOARD, width: BOARD, values };
+}
+
+function listenToPointer(board) {
+  const { canvas } = board;
+  const pointOf = (event) => {
+    const box = canvas.getBoundingClientRect();
+    const along = (distance, size) => clamped((distance / size) * BOARD, BOARD);
+    return [along(event.clientX - box.left, box.width), along(event.clientY - box.top, box.height)];
+  };
   canvas.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0 || (stroke && !byKeys)) return;
-    pointer = event.pointerId; // a second finger draws nothing
-    canvas.setPointerCapture(pointer);
-    byKeys = null;
-    begin(...placed(event), event);
+    if (event.button !== 0 || (board.stroke && !board.keyPen)) return;
+    board.pointer = event.pointerId; // a second finger draws nothing
+    canvas.setPointerCapture(board.pointer);
+    board.keyPen = null;
+    beginStroke(board, ...pointOf(event), event);
   });
   canvas.addEventListener("pointermove", (event) => {
-    if (!stroke || byKeys || event.pointerId !== pointer) return;
+    if (!board.stroke || board.keyPen || event.pointerId !== board.pointer) return;
     const passed = event.getCoalescedEvents?.() ?? [];
-    extend((passed.length ? passed : [event]).map(placed), event);
+    extendStroke(board, (passed.length ? passed : [event]).map(pointOf), event);
   });
   for (const name of ["pointerup", "pointercancel"]) {
     canvas.addEventListener(name, (event) => {
-      if (event.pointerId === pointer && !byKeys) stroke = null;
+      if (event.pointerId === board.pointer && !board.keyPen) board.stroke = null;
     });
   }
+}
 
-  canvas.addEventListener("keydown", (event) => {
+function listenToKeys(board) {
+  board.canvas.addEventListener("keydown", (event) => {
     const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     if (!move && event.key !== " ") return;
     event.preventDefault();
-    byKeys ??= { x: PAGE / 2, y: PAGE / 4, down: false };
+    const pen = (board.keyPen ??= { x: BOARD / 2, y: BOARD / 4, down: false });
     if (move) {
-      byKeys.x = Math.min(Math.max(byKeys.x + KEY_STEP * move[0], 0), PAGE);
-      byKeys.y = Math.min(Math.max(byKeys.y + KEY_STEP * move[1], 0), PAGE);
-      if (byKeys.down) return extend([[byKeys.x, byKeys.y]], event);
+      pen.x = clamped(pen.x + KEY_STEP * move[0], BOARD);
+      pen.y = clamped(pen.y + KEY_STEP * move[1], BOARD);
+      if (pen.down) return extendStroke(board, [[pen.x, pen.y]], event);
     } else {
-      byKeys.down = !byKeys.down;
-      if (byKeys.down) return begin(byKeys.x, byKeys.y, event);
-      stroke = null;
+      pen.down = !pen.down;
+      if (pen.down) return beginStroke(board, pen.x, pen.y, event);
+      board.stroke = null;
     }
-    paint();
+    paintBoard(board);
   });
-  canvas.addEventListener("blur", () => {
-    if (byKeys) stroke = byKeys = null;
-    paint();
+  board.canvas.addEventListener("blur", () => {
+    if (board.keyPen) board.stroke = board.keyPen = null;
+    paintBoard(board);
   });
-
-  return {
-    paint,
-    setPen: (width) => (pen = width),
-    show: (picture) => become({ picture, strokes: [] }),
-    clear: () => become({ picture: null, strokes: [] }),
-    undo() {
-      if (!past.length) return;
-      page = past.pop();
-      stroke = null;
-      if (byKeys) byKeys.down = false;
-      paint();
-      changed();
-    },
-    canUndo: () => past.length > 0,
-    page: () => page,
-    /** The page as a picture for `normalise`: dark ink on white paper. */
-    grey() {
-      const { data } = rasterContext.getImageData(0, 0, PAGE, PAGE);
-      const values = new Uint8Array(PAGE * PAGE);
-      for (let at = 0; at < values.length; at++) values[at] = data[4 * at];
-      return { height: PAGE, width: PAGE, values };
-    },
-  };
 }
 
-function paintPage(context, scale, { picture, strokes }, ink, paper) {
+function paintDrawing(context, scale, { picture, strokes }, ink, paper) {
   context.fillStyle = css(paper);
-  context.fillRect(0, 0, PAGE * scale, PAGE * scale);
+  context.fillRect(0, 0, BOARD * scale, BOARD * scale);
   if (picture) {
-    const small = document.createElement("canvas");
-    [small.width, small.height] = [SIDE, SIDE];
-    const pixels = small.getContext("2d").createImageData(SIDE, SIDE);
-    picture.bytes.forEach((byte, at) => pixels.data.set([...mixed(paper, ink, byte / 255), 255], 4 * at));
-    small.getContext("2d").putImageData(pixels, 0, 0);
     context.imageSmoothingEnabled = picture.smooth;
     context.imageSmoothingQuality = "high";
-    context.drawImage(small, 0, 0, PAGE * scale, PAGE * scale);
+    context.drawImage(pictureOf(sharesOf(picture.bytes), ink, paper), 0, 0, BOARD * scale, BOARD * scale);
   }
   context.strokeStyle = css(ink);
   context.lineCap = context.lineJoin = "round";
@@ -139,7 +132,8 @@ function paintPage(context, scale, { picture, strokes }, ink, paper) {
     context.lineWidth = width * scale;
     context.beginPath();
     points.forEach(([x, y]) => context.lineTo(x * scale, y * scale));
-    if (points.length === 1) context.lineTo(points[0][0] * scale, points[0][1] * scale + 0.01);
+    const [x, y] = points[0];
+    if (points.every((point) => point[0] === x && point[1] === y)) context.lineTo(x * scale, y * scale + 0.01); // a dot
     context.stroke();
   }
 }

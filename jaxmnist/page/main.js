@@ -1,10 +1,7 @@
-// Data in, events in, and one way through: drawing → 28×28 pixels → network → everything that is shown.
+// Everything goes one way: drawing → 28×28 pixels → network → what is shown.
 
 const data = JSON.parse(element("data").textContent);
-const networks = {
-  before: decodeNetwork(data, data.before),
-  after: decodeNetwork(data, data.after),
-};
+const networks = { before: decodeNetwork(data, data.before), after: decodeNetwork(data, data.after) };
 const OTHER = { before: "after", after: "before" };
 const samples = data.samples.map(({ label, image }) => ({
   label,
@@ -15,70 +12,71 @@ let weights = "after", label = null, speaking, neuron = { layer: 1, neuron: 0 },
 
 readColours();
 const board = drawingBoard(element("board"), update);
-const showLedger = ledgerTable(element("ledger"), chooseLabel);
-const diagram = networkDiagram(element("diagram"), (layer, place, steady) => {
-  neuron = { layer, neuron: place };
-  showNeuronNow();
+const rows = ledgerTable(element("ledger"), chooseLabel);
+const diagram = networkDiagram(element("diagram"), (layer, index, steady) => {
+  neuron = { layer, neuron: index };
+  showChosenNeuron();
   if (steady) speak(`${element("neuron-title").textContent}: ${element("numbers").innerText}`);
 });
 
-/** Read what is on the board anew, and show it; an event is what the reader waits for an answer to. */
+/** Read the drawing again, and show it; an event is the one that the reader waits for an answer to. */
 function update(event) {
-  const { picture, strokes } = board.page();
+  const { picture, strokes } = board.drawing;
   if (picture?.label !== undefined) label = picture.label;
-  else if (state?.drawn === "sample" || !strokes.length) label = null;
-  const drawn = strokes.length ? "strokes" : picture?.kind ?? "nothing";
-  let image = drawn === "noise" ? picture.bytes : new Uint8Array(SIDE * SIDE), problem = null, found = null;
+  else if (state?.kind === "sample" || !strokes.length) label = null;
+  const kind = strokes.length ? "strokes" : picture?.kind ?? "nothing";
+  const ink = inkOf(board);
+  let image = kind === "noise" ? picture.bytes : new Uint8Array(SIDE * SIDE), problem = null, digit = null;
   try {
-    found = normalise(board.grey());
-    if (drawn !== "noise") image = found.image;
+    digit = normalise(ink);
+    if (kind !== "noise") image = digit.image;
   } catch (refusal) {
     if (!(refusal instanceof Unreadable)) throw refusal;
     problem = refusal.message;
   }
-  state = { drawn, problem, found, image, pixels: Float64Array.from(image, (byte) => byte / 255) };
-  element("undo").disabled = !board.canUndo();
+  state = { kind, ink, problem, digit, image, pixels: sharesOf(image) };
+  element("undo").disabled = !board.past.length;
   show();
-  if (event) {
-    latencies.push(performance.now() - event.timeStamp);
-    if (latencies.length > 1000) latencies.shift();
-  }
+  if (!event) return;
+  latencies.push(performance.now() - event.timeStamp);
+  if (latencies.length > 1000) latencies.shift();
 }
 
 function show() {
-  const passed = forward(networks[weights], state.pixels), others = forward(networks[OTHER[weights]], state.pixels);
-  const network = networks[weights];
-  Object.assign(state, { passed, outputs: passed.a.at(-1), others: others.a.at(-1) });
-  const read = largestAt(state.outputs), unread = state.drawn === "nothing" || (state.problem && state.drawn !== "noise");
-  state.read = unread ? null : read;
-  state.ledger = label === null ? null : ledger(network, state.outputs, label);
-  state.gradient = label === null ? null : costGradient(network, passed, label);
-  element("digit").textContent = unread ? "?" : read;
+  const network = networks[weights], passed = forward(network, state.pixels);
+  const otherPassed = forward(networks[OTHER[weights]], state.pixels);
+  const outputs = passed.a.at(-1), largest = largestAt(outputs);
+  const unread = state.kind === "nothing" || (state.problem && state.kind !== "noise");
+  Object.assign(state, {
+    passed, outputs, otherPassed, otherOutputs: otherPassed.a.at(-1), read: unread ? null : largest,
+    ledger: label === null ? null : ledger(network, passed, label),
+    gradient: label === null ? null : costGradient(network, passed, label),
+    raising: outputGradient(network, passed, label ?? largest),
+  });
+  element("digit").textContent = state.read ?? "?";
   element("reading").textContent = readingText(state, data.limits);
   speak(element("reading").textContent);
   element("other").textContent = otherText();
-  showLedger(state.outputs, state.others, state.read, label, state.ledger?.terms);
-  element("cost").textContent = state.ledger ? short(state.ledger.cost) : "–";
-  diagram.show(network, passed, state.read);
-  showNeuronNow();
-  const digit = label ?? read;
-  state.raising = outputGradient(network, passed, digit);
-  showGradient(state.raising, digit, label !== null ? "the right one" : unread ? "the largest" : "the one read");
+  showLedger(rows, state, label);
+  showNetwork(diagram, network, passed, state.read);
+  showChosenNeuron();
+  const which = label !== null ? "the right one" : unread ? "the largest" : "the one read";
+  showGradient(state.raising, label ?? largest, which);
 }
 
 /** How the other weights read the same pixels. */
 function otherText() {
-  const read = largestAt(state.others);
-  const cost = label === null ? "" : `, cost ${short(ledger(networks[OTHER[weights]], state.others, label).cost)}`;
-  const reads = state.read === null ? "the largest output is that of" : "it reads";
-  return `Thin marks: ${OTHER[weights]} training ${reads} ${read}, with ${short(state.others[read], 2)}${cost}.`;
+  const { otherPassed, otherOutputs, read } = state, other = OTHER[weights], largest = largestAt(otherOutputs);
+  const cost = label === null ? "" : `, cost ${short(ledger(networks[other], otherPassed, label).cost)}`;
+  const reads = read === null ? "the largest output is that of" : "it reads";
+  return `Thin marks: ${other} training ${reads} ${largest}, with ${short(otherOutputs[largest], 2)}${cost}.`;
 }
 
-function showNeuronNow() {
+function showChosenNeuron() {
   showNeuron(networks[weights], state.passed, state.gradient?.deltas, neuron);
 }
 
-/** Tell a screen reader, once a stroke has come to rest. */
+/** Tell a screen reader, after a pause in the drawing. */
 function speak(text) {
   clearTimeout(speaking);
   speaking = setTimeout(() => (element("spoken").textContent = text), PAUSE);
@@ -89,25 +87,21 @@ function chooseLabel(digit) {
   show();
 }
 
-function showNoise() {
-  const bytes = crypto.getRandomValues(new Uint8Array(SIDE * SIDE));
-  board.show({ kind: "noise", bytes, smooth: false });
-}
-
 function showFacts() {
-  const recipe = `${data.activation}, ${data.cost.replace("_", " ")}`;
+  const { sizes, activation, cost } = data, { formula } = COSTS[cost];
   const parameters = networks.after.layers.reduce((sum, { inputs, outputs }) => sum + (inputs + 1) * outputs, 0);
-  element("facts").textContent =
-    `${data.name}: ${data.sizes.join("-")}, ${parameters.toLocaleString("en")} weights and biases; ${recipe}` +
-    data.facts.map((fact) => `; ${fact}`).join("");
-  const formula = data.cost === "squared_error" ? "(a\u00a0−\u00a0y)²" : "−y\u00a0ln\u00a0a";
+  const count = `${parameters.toLocaleString("en")} weights and biases`;
+  const recipe = `${activation}, ${cost.replace("_", " ")}`;
+  element("facts").textContent = [`${data.name}: ${sizes.join("-")}, ${count}`, recipe, ...data.facts].join("; ");
   element("term-name").textContent = formula;
   element("cost-name").textContent = `cost C, the sum of ${formula}`;
-  const thinned = data.sizes.slice(1).some((size, at) => size * data.sizes[at] > MOST_LINES);
-  const signed = ["tanh", "silu"].includes(data.activation) && data.sizes.length > 2;
-  element("remarks").textContent =
-    (signed ? "An orange circle is a negative activation. " : "") +
-    (thinned ? `Of each layer's lines the ${MOST_LINES} strongest are drawn.` : "");
+  const remarks = [];
+  const negative = ACTIVATIONS[activation].value(-1) < 0 && sizes.length > 2;
+  if (negative) remarks.push("An orange circle is a negative activation.");
+  if (sizes.slice(1).some((size, at) => size * sizes[at] > MOST_LINES)) {
+    remarks.push(`Only the ${MOST_LINES} strongest lines into each layer are drawn.`);
+  }
+  element("remarks").textContent = remarks.join(" ");
 }
 
 function makeSampleButtons() {
@@ -117,22 +111,24 @@ function makeSampleButtons() {
     button.setAttribute("aria-label", `Sample ${digit}`);
     [canvas.width, canvas.height] = [SIDE, SIDE];
     button.append(canvas);
-    button.addEventListener("click", () => board.show({ kind: "sample", label: digit, bytes, smooth: true }));
+    button.addEventListener("click", () => draw(board, { kind: "sample", label: digit, bytes, smooth: true }, []));
     element("samples").append(button);
   }
 }
 
 function paintSamples() {
   document.querySelectorAll("#samples canvas").forEach((canvas, at) => {
-    const picture = pictureOf(Array.from(samples[at].bytes, (byte) => byte / 255));
-    canvas.getContext("2d").drawImage(picture, 0, 0);
+    canvas.getContext("2d").drawImage(pictureOf(sharesOf(samples[at].bytes)), 0, 0);
   });
 }
 
-element("undo").addEventListener("click", () => board.undo());
-element("clear").addEventListener("click", () => board.clear());
-element("noise").addEventListener("click", showNoise);
-element("pen").addEventListener("input", (event) => board.setPen(event.target.valueAsNumber));
+element("undo").addEventListener("click", () => undo(board));
+element("clear").addEventListener("click", () => draw(board, null, []));
+element("noise").addEventListener("click", () => {
+  const bytes = crypto.getRandomValues(new Uint8Array(SIDE * SIDE));
+  draw(board, { kind: "noise", bytes, smooth: false }, []);
+});
+element("pen").addEventListener("input", (event) => (board.penWidth = event.target.valueAsNumber));
 for (const radio of document.querySelectorAll('[name="weights"]')) {
   radio.addEventListener("change", () => {
     weights = radio.value;
@@ -140,17 +136,18 @@ for (const radio of document.querySelectorAll('[name="weights"]')) {
   });
 }
 document.addEventListener("keydown", (event) => {
-  if (/^[0-9]$/.test(event.key) && !event.ctrlKey && !event.metaKey && !event.altKey) chooseLabel(Number(event.key));
-  if (event.key === "z" && (event.ctrlKey || event.metaKey)) board.undo();
+  const modified = event.ctrlKey || event.metaKey;
+  if (/^[0-9]$/.test(event.key) && !modified && !event.altKey) chooseLabel(Number(event.key));
+  if (event.key === "z" && modified) undo(board);
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   readColours();
   paintSamples();
-  board.paint();
+  paintBoard(board);
   show();
 });
 new ResizeObserver(() => {
-  board.paint();
+  paintBoard(board);
   if (state) show();
 }).observe(element("board"));
 
@@ -159,7 +156,7 @@ makeSampleButtons();
 paintSamples();
 update();
 
-/** For whoever wants to look behind the page, from the browser's console. */
+/** For whoever looks behind the page, from the browser's console. */
 globalThis.jaxmnist = {
   normalise, decodeNetwork, forward, ledger, costGradient, outputGradient, networks, latencies, state: () => state,
 };

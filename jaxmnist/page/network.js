@@ -3,48 +3,56 @@
 // holds the strengths of all connections into neuron j.
 
 const sigmoid = (z) => 1 / (1 + Math.exp(-z));
+const sigmoidSlope = (z) => sigmoid(z) * (1 - sigmoid(z));
 
-/** σ of the hidden layers, and its slope σ'(z). */
+/** Each activation function σ of the hidden layers with its slope σ'(z). */
 const ACTIVATIONS = {
-  sigmoid: { value: sigmoid, slope: (z) => sigmoid(z) * (1 - sigmoid(z)) },
+  sigmoid: { value: sigmoid, slope: sigmoidSlope },
   tanh: { value: Math.tanh, slope: (z) => (1 - Math.tanh(z)) * (1 + Math.tanh(z)) },
   relu: { value: (z) => Math.max(z, 0), slope: (z) => (z > 0 ? 1 : 0) },
   silu: { value: (z) => z * sigmoid(z), slope: (z) => sigmoid(z) * (1 + z * (1 - sigmoid(z))) },
 };
 
-/** The smallest normal number of float32: an output below it counts as it, so that its logarithm stays finite. */
-const SMALLEST = 2 ** -126;
-
-/** The cost C: what it does to the weighted sums to make outputs, its term for one output, and ∂C/∂z of the outputs. */
+/**
+ * Each cost C, as functions of the last layer's weighted sums z: the outputs a; C's terms, one for each output; ∂C/∂z;
+ * and ∂a/∂z of one output. With them, how the page writes the output function and a term.
+ */
 const COSTS = {
   squared_error: {
     outputs: (z) => z.map(sigmoid),
-    term: (a, y) => (a - y) ** 2,
-    delta: (a, y) => a.map((value, j) => 2 * (value - y[j]) * value * (1 - value)),
-    outputSlope: (a, right) => a.map((value, j) => (j === right ? value * (1 - value) : 0)),
+    terms: (z, y) => z.map((sum, j) => (sigmoid(sum) - y[j]) ** 2),
+    delta: (z, y) => z.map((sum, j) => 2 * (sigmoid(sum) - y[j]) * sigmoidSlope(sum)),
+    outputSlope: (z, output) => z.map((sum, j) => (j === output ? sigmoidSlope(sum) : 0)),
+    outputName: "σ(z)",
+    formula: "(a\u00a0−\u00a0y)²",
   },
   cross_entropy: {
     outputs: softmax,
-    term: (a, y) => (y ? -y * Math.log(Math.max(a, SMALLEST)) : 0),
-    delta: (a, y) => a.map((value, j) => value - y[j]),
-    outputSlope: (a, right) => a.map((value, j) => a[right] * ((j === right ? 1 : 0) - value)),
+    terms: (z, y) => logSoftmax(z).map((logarithm, j) => -y[j] * logarithm),
+    delta: (z, y) => softmax(z).map((a, j) => a - y[j]),
+    outputSlope: (z, output) => softmax(z).map((a, j, all) => all[output] * ((j === output ? 1 : 0) - a)),
+    outputName: "softmax(z)",
+    formula: "−y\u00a0ln\u00a0a",
   },
 };
 
-function softmax(z) {
-  const largest = Math.max(...z);
-  const powers = z.map((value) => Math.exp(value - largest));
-  const sum = powers.reduce((one, other) => one + other, 0);
-  return powers.map((power) => power / sum);
+function logSoftmax(z) {
+  const largest = Math.max(...z); // without it, exp overflows
+  const logarithm = largest + Math.log(z.reduce((sum, value) => sum + Math.exp(value - largest), 0));
+  return z.map((value) => value - logarithm);
 }
 
-/** Read what the page was exported with: float32 in base64, each layer's weights before its biases. */
+function softmax(z) {
+  return logSoftmax(z).map(Math.exp);
+}
+
+/** Read a network from the page's data: float32 in base64, each layer's weights before its biases. */
 function decodeNetwork({ sizes, activation, cost }, base64) {
   const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
   const view = new DataView(bytes.buffer);
   const numbers = Float64Array.from({ length: bytes.length / 4 }, (_, at) => view.getFloat32(4 * at, true));
-  let from = 0;
-  const take = (count) => numbers.subarray(from, (from += count));
+  let start = 0;
+  const take = (count) => numbers.subarray(start, (start += count));
   const layers = sizes.slice(1).map((outputs, at) => {
     const inputs = sizes[at];
     return { inputs, outputs, weights: take(inputs * outputs), biases: take(outputs) };
@@ -58,7 +66,7 @@ function forward(network, image) {
   network.layers.forEach((layer, at) => {
     const sums = Float64Array.from(layer.biases);
     for (let j = 0; j < layer.outputs; j++) {
-      for (let k = 0, from = j * layer.inputs; k < layer.inputs; k++) sums[j] += layer.weights[from + k] * a[at][k];
+      for (let k = 0, row = j * layer.inputs; k < layer.inputs; k++) sums[j] += layer.weights[row + k] * a[at][k];
     }
     z.push(sums);
     const last = at === network.layers.length - 1;
@@ -69,35 +77,34 @@ function forward(network, image) {
 
 const oneHot = (label) => Array.from({ length: 10 }, (_, j) => (j === label ? 1 : 0));
 
-/** The ten terms of the cost and their sum. */
-function ledger(network, outputs, label) {
-  const y = oneHot(label);
-  const terms = Array.from(outputs, (a, j) => COSTS[network.cost].term(a, y[j]));
+/** The ten terms of the cost, and their sum. */
+function ledger(network, { z }, label) {
+  const terms = Array.from(COSTS[network.cost].terms(z.at(-1), oneHot(label)));
   return { terms, cost: terms.reduce((sum, term) => sum + term, 0) };
 }
 
-/** Go back from ∂/∂z at the outputs: ∂/∂z of every layer (by a layer's place in a), and ∂/∂pixels. */
+/** From ∂/∂z at the outputs back to ∂/∂z of every layer (at a layer's index in a) and ∂/∂pixels. */
 function backwards(network, { a, z }, atOutputs) {
   const deltas = a.map(() => null);
-  let delta = Float64Array.from(atOutputs);
+  let delta = atOutputs;
   for (let at = network.layers.length - 1; at >= 0; at--) {
     deltas[at + 1] = delta;
     const { inputs, outputs, weights } = network.layers[at];
     const sensitivities = new Float64Array(inputs);
     for (let j = 0; j < outputs; j++) {
-      for (let k = 0, from = j * inputs; k < inputs; k++) sensitivities[k] += weights[from + k] * delta[j];
+      for (let k = 0, row = j * inputs; k < inputs; k++) sensitivities[k] += weights[row + k] * delta[j];
     }
     if (at === 0) return { deltas, pixels: sensitivities };
     delta = sensitivities.map((value, k) => value * ACTIVATIONS[network.activation].slope(z[at][k]));
   }
 }
 
-/** Of the cost with this label: ∂C/∂z of every layer, which is also ∂C/∂b, and ∂C/∂pixels. */
+/** The cost's gradient for this label: ∂C/∂z of every layer, which is also ∂C/∂b, and ∂C/∂pixels. */
 function costGradient(network, passed, label) {
-  return backwards(network, passed, COSTS[network.cost].delta(passed.a.at(-1), oneHot(label)));
+  return backwards(network, passed, COSTS[network.cost].delta(passed.z.at(-1), oneHot(label)));
 }
 
-/** Of one output: ∂a/∂pixels, by how much more ink in each pixel would raise it. */
-function outputGradient(network, passed, label) {
-  return backwards(network, passed, COSTS[network.cost].outputSlope(passed.a.at(-1), label)).pixels;
+/** The gradient ∂a/∂pixels of one output: how much more ink in each pixel would raise it. */
+function outputGradient(network, passed, output) {
+  return backwards(network, passed, COSTS[network.cost].outputSlope(passed.z.at(-1), output)).pixels;
 }

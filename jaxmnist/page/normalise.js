@@ -1,61 +1,119 @@
-// A picture of a digit to the 28×28 that MNIST would have made of it: steps 6 to 9 of what jaxmnist/images.py describes.
+// A drawing to the 28×28 that MNIST would have made of it, as jaxmnist/handwriting does it. Its steps 1 to 4 separate
+// ink from paper; the drawing board knows its ink, which has no noise, so only the contrast is left of them.
+// A picture is { height, width, values }, its rows one after the other from the top.
 
 const SIDE = 28, BOX = 20;
+const LEAST_CONTRAST = 0.05, INK_SHARE = 0.3, SPECK_SHARE = 0.05, MOST_DIGITS = 20;
 const FINE_PEN = 1.5, LONGEST_STROKES = 6;
 
+class Unreadable extends Error {}
+
 /**
- * Make of a picture what MNIST would have made of it.
+ * Make of a drawing what MNIST would have made of it.
  *
- * `grey` is { height, width, values }, bytes from 0 black to 255 white. Returns the image (784 bytes, 0 paper to 255
- * ink), whether it was dark on light, the pen's width in pixels of 28×28, and how many digits seem to stand side by
- * side; throws Unreadable when the picture is blank or all noise.
+ * `ink` is a picture, 0 paper to 1 ink. Returns the image (784 bytes, 0 paper to 255 ink), the pen's width in pixels of
+ * 28×28, and how many digits seem to stand side by side; throws Unreadable if the drawing is blank or all noise.
  */
-function normalise(grey) {
-  const page = readPage(grey);
-  const { height, width, values } = page.ink;
-  const { top, bottom, left, right } = boxOf(page.groups, height, width);
-  const rows = bottom - top, columns = right - left, longer = Math.max(rows, columns);
-  const digit = { height: rows, width: columns, values: new Float64Array(rows * columns) };
-  let inked = false, area = 0, edges = 0;
-  const isStroke = (y, x) => y >= top && y < bottom && x >= left && x < right && page.groups[y * width + x] > 0;
-  for (let y = top; y <= bottom; y++) {
-    for (let x = left; x <= right; x++) {
-      const stroke = isStroke(y, x);
-      edges += (stroke !== isStroke(y - 1, x)) + (stroke !== isStroke(y, x - 1));
-      area += stroke;
-      if (y === bottom || x === right) continue;
-      const ink = Math.max(values[y * width + x] - 2 * page.spread, 0);
-      digit.values[(y - top) * columns + (x - left)] = ink;
-      inked ||= ink > 0;
-    }
-  }
-  if (!inked) {
+function normalise(ink) {
+  const contrast = contrastOf(ink);
+  if (contrast < LEAST_CONTRAST) throw new Unreadable("blank: expected a stroke");
+  const { groups, count } = groupsOf(strokesOf(ink, INK_SHARE * contrast), ink.values.length);
+  if (count > MOST_DIGITS) {
     throw new Unreadable(
-      "all noise: the strokes are no stronger than what is left of the paper; use a cleaner picture",
+      `all noise: ${count} strokes stand side by side, expected at most ${MOST_DIGITS} digits; use a cleaner picture`,
     );
   }
-  const length = (Math.PI / 8) * edges;
+  const { top, bottom, left, right, area, edges } = outlineOf(groups, ink.width);
+  const longer = Math.max(bottom - top, right - left), length = (Math.PI / 8) * edges;
   if (length > LONGEST_STROKES * longer) {
     throw new Unreadable(
-      `all noise: its strokes are ${(length / longer).toFixed(1)} times as long as the box that they are in, expected ` +
-        `at most ${LONGEST_STROKES} times, as of a digit; use a cleaner picture`,
+      `all noise: its strokes are ${(length / longer).toFixed(1)} times as long as their box, expected at most ` +
+        `${LONGEST_STROKES} times, as in a digit; use a cleaner picture`,
     );
   }
   const pen = ((area / length) * BOX) / longer;
-  return { image: centre(fit(digit, pen < FINE_PEN)), darkOnLight: page.darkOnLight, pen, digits: page.count };
+  const digit = { height: bottom - top, width: right - left, values: [] };
+  for (let row = top; row < bottom; row++) {
+    digit.values.push(...ink.values.subarray(row * ink.width + left, row * ink.width + right));
+  }
+  return { image: centre(fit(digit, pen < FINE_PEN)), pen, digits: count };
 }
 
-function boxOf(groups, height, width) {
-  const box = { top: height, bottom: 0, left: width, right: 0 };
-  for (let at = 0; at < groups.length; at++) {
-    if (!groups[at]) continue;
-    const row = Math.floor(at / width), column = at % width;
-    box.top = Math.min(box.top, row);
-    box.bottom = Math.max(box.bottom, row + 1);
-    box.left = Math.min(box.left, column);
-    box.right = Math.max(box.right, column + 1);
+/** Step 4's contrast: the largest mean of a pixel with its eight neighbours; the edge is extended by copies. */
+function contrastOf({ height, width, values }) {
+  let largest = 0;
+  for (let row = 0; row < height; row++) {
+    for (let column = 0; column < width; column++) {
+      let sum = 0;
+      for (let y = row - 1; y <= row + 1; y++) {
+        const start = Math.min(Math.max(y, 0), height - 1) * width;
+        for (let x = column - 1; x <= column + 1; x++) sum += values[start + Math.min(Math.max(x, 0), width - 1)];
+      }
+      if (sum > largest) largest = sum;
+    }
   }
-  return box;
+  return largest / 9;
+}
+
+/** Step 5: the strokes, connected pixels above a threshold, corners included: their pixels and columns. */
+function strokesOf({ height, width, values }, threshold) {
+  const seen = new Uint8Array(values.length), strokes = [];
+  values.forEach((ink, start) => {
+    if (seen[start] || ink <= threshold) return;
+    const stroke = { pixels: [start], first: width, end: 0 };
+    seen[start] = 1;
+    for (const at of stroke.pixels) { // which grow on the way
+      const row = Math.floor(at / width), column = at % width;
+      stroke.first = Math.min(stroke.first, column);
+      stroke.end = Math.max(stroke.end, column + 1);
+      for (let y = Math.max(row - 1, 0); y <= Math.min(row + 1, height - 1); y++) {
+        for (let x = Math.max(column - 1, 0); x <= Math.min(column + 1, width - 1); x++) {
+          const neighbour = y * width + x;
+          if (seen[neighbour] || values[neighbour] <= threshold) continue;
+          seen[neighbour] = 1;
+          stroke.pixels.push(neighbour);
+        }
+      }
+    }
+    strokes.push(stroke);
+  });
+  return strokes;
+}
+
+/** Step 5: drop the specks, join strokes of which one lies above the other; number the groups from left to right. */
+function groupsOf(strokes, pixelCount) {
+  const largest = Math.max(...strokes.map(({ pixels }) => pixels.length));
+  const kept = strokes.filter(({ pixels }) => pixels.length >= SPECK_SHARE * largest);
+  kept.sort((one, other) => one.first - other.first || one.end - other.end);
+  const groups = new Uint8Array(pixelCount);
+  let left = 0, right = 0, count = 0;
+  for (const { pixels, first, end } of kept) {
+    const narrower = Math.min(end - first, right - left);
+    if (count === 0 || 2 * (Math.min(end, right) - first) < narrower) {
+      count++;
+      [left, right] = [first, end];
+    }
+    right = Math.max(right, end);
+    for (const at of pixels) groups[at] = count;
+  }
+  return { groups, count };
+}
+
+/** Step 6: the strokes' box, their pixels, and the edges between these and others. */
+function outlineOf(groups, width) {
+  const outline = { top: Infinity, bottom: 0, left: width, right: 0, area: 0, edges: 0 };
+  groups.forEach((group, at) => {
+    if (!group) return;
+    const row = Math.floor(at / width), column = at % width;
+    outline.top = Math.min(outline.top, row);
+    outline.bottom = Math.max(outline.bottom, row + 1);
+    outline.left = Math.min(outline.left, column);
+    outline.right = Math.max(outline.right, column + 1);
+    outline.area++;
+    outline.edges += !groups[at - width] + !groups[at + width];
+    outline.edges += !(column > 0 && groups[at - 1]) + !(column < width - 1 && groups[at + 1]);
+  });
+  return outline;
 }
 
 /** Steps 7 and 8: a digit cropped to its ink, in any unit, as bytes and with a longer side of 20. */
@@ -65,19 +123,19 @@ function fit(digit, finePen) {
   const width = Math.max(1, Math.floor((box * digit.width) / longer + 0.5));
   let fitted = transposed(averaged(transposed(averaged(digit, height)), width));
   if (finePen) fitted = transposed(softened(transposed(softened(fitted))));
-  const most = fitted.values.reduce((one, other) => Math.max(one, other), 0);
+  const most = Math.max(...fitted.values);
   const full = median(fitted.values.filter((value) => value > most / 2));
   const values = Uint8Array.from(fitted.values, (value) => Math.floor(255 * Math.min(value / full, 1) + 0.5));
   return { height: fitted.height, width: fitted.width, values };
 }
 
-/** As many rows as asked for, each the mean over the old rows that it covers, parts of rows included. */
+/** So many rows, each the mean over the old rows that it covers, parts of rows included. */
 function averaged({ height, width, values }, rows) {
   const means = new Float64Array(rows * width), step = height / rows;
   for (let row = 0; row < rows; row++) {
     const begin = row * step, end = (row + 1) * step;
     for (let old = Math.floor(begin); old < Math.min(Math.ceil(end), height); old++) {
-      const share = Math.max(Math.min(end, old + 1) - Math.max(begin, old), 0) / step;
+      const share = Math.max(Math.min(end, old + 1) - Math.max(begin, old), 0) * (rows / height);
       for (let x = 0; x < width; x++) means[row * width + x] += share * values[old * width + x];
     }
   }
@@ -101,7 +159,7 @@ function transposed({ height, width, values }) {
   return { height: width, width: height, values: turned };
 }
 
-/** Step 9: put the digit by whole pixels where its centre of mass is at the centre of 28×28. */
+/** Step 9: move the digit by whole pixels until its centre of mass is at the centre of 28×28. */
 function centre({ height, width, values }) {
   let total = 0, down = 0, across = 0;
   values.forEach((value, at) => {
@@ -109,9 +167,9 @@ function centre({ height, width, values }) {
     down += value * Math.floor(at / width);
     across += value * (at % width);
   });
-  const place = (moment, side) =>
+  const start = (moment, side) =>
     Math.min(Math.max(Math.floor((29 * total - 2 * moment) / (2 * total)), 0), SIDE - side);
-  const top = place(down, height), left = place(across, width);
+  const top = start(down, height), left = start(across, width);
   const image = new Uint8Array(SIDE * SIDE);
   for (let y = 0; y < height; y++) {
     image.set(values.subarray(y * width, (y + 1) * width), (top + y) * SIDE + left);

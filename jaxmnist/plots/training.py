@@ -1,6 +1,6 @@
-"""The pictures of a training run: how it went, what the network looks for, where it errs."""
+"""The figures of a training run: how it went, what the network responds to, where it errs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -8,24 +8,61 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from jaxmnist.network import Params
 from jaxmnist.plots.style import TEST, TRAIN
+from jaxmnist.runs.results import METRICS, Run
+from jaxmnist.studies.evaluation import confusion_matrix, worst_mistakes
+from jaxmnist.training import History
 
-MARKED = 60
-"""Epochs up to which each is a dot on its curve; of more, dots hide the curve."""
+MAX_EPOCHS_MARKED = 60
+"""Epochs up to which each is a dot on its curve; more dots would hide the curve."""
+
+
+def figures(
+    run: Run, history: Sequence[History], before: Params, after: Params, outputs: Float[np.ndarray, "n 10"]
+) -> dict[str, Figure]:
+    """Draw the figures that a run leaves in its folder, by file name.
+
+    Args:
+        run: the run.
+        history: one entry before training and one after each epoch.
+        before: the network before training.
+        after: the network after training.
+        outputs: its ten outputs for each image of the test set.
+    """
+    name, config = run.splits.name, run.config
+    images, labels = map(np.asarray, run.splits.test)
+    matrix = confusion_matrix(labels, outputs.argmax(axis=1))
+    correct, examples = int(matrix.trace()), len(labels)
+    worst = worst_mistakes(outputs, labels, most=18)
+    columns = {column: np.array([value(entry) for entry in history]) for column, value in METRICS.items()}
+    return {
+        "curves.png": learning_curves(
+            columns, f"{name}: {'-'.join(map(str, config.sizes))}, {config.activation}, {config.optimizer}"
+        ),
+        "weights.png": weight_maps(np.asarray(before[0].weights), np.asarray(after[0].weights)),
+        "confusion.png": confusion(matrix, f"{correct:,} of {examples:,} test images of {name} read correctly"),
+        "mistakes.png": mistakes(
+            images[worst],
+            labels[worst],
+            outputs[worst],
+            f"{name}: the {len(worst)} most confident of {examples - correct:,} mistakes on the test set",
+        ),
+    }
 
 
 def learning_curves(history: Mapping[str, Float[np.ndarray, "epochs"]], title: str) -> Figure:
-    """Mean cost and accuracy by epoch, training and test side by side.
+    """Draw mean cost and accuracy by epoch, training and test side by side.
 
     Args:
         history: train_cost, test_cost, train_accuracy and test_accuracy (shares, 0 to 1). Entry e is after epoch e;
-            entry 0, the random start, is told in words, as it would flatten the rest.
+            entry 0, the random start, is only written, as it would flatten the curves.
         title: what was trained.
     """
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     figure.suptitle(title)
     epochs = np.arange(1, len(history["train_cost"]))
-    drawn = {"marker": "o", "markersize": 3} if len(epochs) <= MARKED else {"linewidth": 0.9}
+    style = {"marker": "o", "markersize": 3} if len(epochs) <= MAX_EPOCHS_MARKED else {"linewidth": 0.9}
     panels = (
         ("cost", "mean cost per example", 1, "{:.3f}"),
         ("accuracy", "accuracy (%)", 100, "{:.1f} %"),
@@ -33,7 +70,7 @@ def learning_curves(history: Mapping[str, Float[np.ndarray, "epochs"]], title: s
     for axes, (measure, label, unit, form) in zip(figure.subplots(1, 2), panels, strict=True):
         for part, name, colour in (("train", "training", TRAIN), ("test", "test", TEST)):
             values = unit * history[f"{part}_{measure}"]
-            axes.plot(epochs, values[1:], color=colour, label=f"{name}, {form.format(values[-1])} at the end", **drawn)
+            axes.plot(epochs, values[1:], color=colour, label=f"{name}, {form.format(values[-1])} at the end", **style)
         axes.set(xlabel="epoch", ylabel=label)
         axes.set_title(
             f"before training: {form.format(unit * history[f'test_{measure}'][0])} on the test set",
@@ -49,26 +86,26 @@ def learning_curves(history: Mapping[str, Float[np.ndarray, "epochs"]], title: s
 
 
 def weight_maps(before: Float[np.ndarray, "neurons 784"], after: Float[np.ndarray, "neurons 784"]) -> Figure:
-    """What the first sixteen neurons of the first hidden layer look for, before and after training.
+    """Draw the weights into the first sixteen neurons of the first hidden layer, before and after training.
 
     Each map is a row of the first weight matrix laid out as 28×28: blue pixels raise the neuron, red ones lower it.
     """
     figure = Figure(figsize=(10, 6.4), layout=ConstrainedLayoutEngine(wspace=0.08))
-    shown = min(16, len(after))
-    figure.suptitle(f"Weights from the 28×28 pixels into {shown} neurons of the first hidden layer")
+    count = min(16, len(after))
+    figure.suptitle(f"Weights from the 28×28 pixels into {count} neurons of the first hidden layer")
     panels = zip(figure.subplots(1, 2), (before, after), ("before training: random", "after training"), strict=True)
     for axes, weights, title in panels:
         limit = float(np.quantile(np.abs(weights), 0.995))
-        drawn = axes.imshow(_mosaic(weights[:16]), cmap="RdBu", vmin=-limit, vmax=limit, interpolation="nearest")
+        mosaic = axes.imshow(_mosaic(weights[:16]), cmap="RdBu", vmin=-limit, vmax=limit, interpolation="nearest")
         axes.set_title(title)
         axes.set_axis_off()
         label = "weight: red lowers the neuron, blue raises it"
-        figure.colorbar(drawn, ax=axes, location="bottom", shrink=0.7, pad=0.02, label=label, extend="both")
+        figure.colorbar(mosaic, ax=axes, location="bottom", shrink=0.7, pad=0.02, label=label, extend="both")
     return figure
 
 
 def confusion(matrix: Int[np.ndarray, "10 10"], title: str) -> Figure:
-    """How often each digit (row) was read as each digit (column); counts written, colour by share of the row."""
+    """Draw how often each digit (row) was read as each digit (column): counts; colour is the share of the row."""
     figure = Figure(figsize=(6.6, 6.2), layout="constrained")
     axes = figure.subplots()
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -94,27 +131,27 @@ def mistakes(
     outputs: Float[np.ndarray, "n 10"],
     title: str,
 ) -> Figure:
-    """Digits that were read wrong, each with what it is, what it was read as, and both outputs."""
+    """Draw up to 18 misread digits, each with its label, the network's answer, and the outputs for both."""
     figure = Figure(figsize=(10, 5.4), layout="constrained")
     figure.suptitle(title)
     panels = figure.subplots(3, 6).ravel()
     for axes in panels:
         axes.set_axis_off()
     for axes, image, label, output in zip(panels, images, labels, outputs, strict=False):
-        read = int(np.argmax(output))
+        answer = int(np.argmax(output))
         axes.imshow(image.reshape(28, 28), cmap="gray_r", interpolation="nearest")
         axes.set_title(
-            f"{label} read as {read}\n{output[read]:.2f} for {read}, {output[label]:.2f} for {label}",
+            f"{label} read as {answer}\n{output[answer]:.2f} for {answer}, {output[label]:.2f} for {label}",
             fontsize=9,
         )
     return figure
 
 
 def _mosaic(maps: Float[np.ndarray, "n 784"]) -> Float[np.ndarray, "height width"]:
-    """Up to sixteen 28×28 maps in rows of four, two empty pixels between them."""
+    """Arrange up to sixteen 28×28 maps in rows of four, two empty pixels between them."""
     rows = -(-len(maps) // 4)
-    page = np.full((30 * rows - 2, 118), np.nan)
-    for place, values in enumerate(maps):
-        top, left = 30 * (place // 4), 30 * (place % 4)
-        page[top : top + 28, left : left + 28] = values.reshape(28, 28)
-    return page
+    mosaic = np.full((30 * rows - 2, 118), np.nan)
+    for index, values in enumerate(maps):
+        top, left = 30 * (index // 4), 30 * (index % 4)
+        mosaic[top : top + 28, left : left + 28] = values.reshape(28, 28)
+    return mosaic

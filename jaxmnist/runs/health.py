@@ -1,80 +1,72 @@
-"""When training goes wrong: where an epoch went bad, and whether a run should be given up."""
+"""When training goes wrong: at which step an epoch broke, and whether a run should be given up."""
 
 import math
 from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Int, UInt32
 
 from jaxmnist.config import Config
 from jaxmnist.dataset import Dataset, take
-from jaxmnist.optimizers import Optimizer
-from jaxmnist.training import History, TrainState, make_optimizer, plan, train_step
+from jaxmnist.training import History, TrainState, count_steps, make_optimizer, plan_epoch, train_step
 
-CHANCE = 0.15
-"""Training accuracy up to which a network only guesses: always saying the commonest digit gives MNIST's 11.2 %."""
+GUESSING_ACCURACY = 0.15
+"""Largest training accuracy that counts as guessing: always answering the commonest digit gives 11.2 % on MNIST."""
 
-PATIENCE = 1_000
-"""Steps for which a network may only guess: first all outputs go to the mean label. SGD on the embedded digits, at
-rates from 0.05 to 0.2, took up to 396 to leave that plateau; a first epoch of MNIST has 1,875."""
+MAX_GUESSING_STEPS = 1_000
+"""Steps for which a network may only guess, since all outputs first go to the mean label. SGD on the embedded digits,
+at rates from 0.05 to 0.2, took up to 396 steps to leave that plateau; a first epoch of MNIST has 1,875."""
 
-STILL = 1e-3
-"""Share of the cost by which it must have risen to be called worse than the start's, and not the same."""
+MIN_RELATIVE_RISE = 1e-3
+"""Relative rise in cost that counts as worse than the random start's cost, and not as the same."""
 
 SMALLER_STEPS = (
-    f"try a smaller --learning-rate, or --momentum {Config.momentum} --cost {Config.cost} "
-    f"--activation {Config.activation}"
+    f"try a smaller learning rate, or momentum={Config.momentum} cost={Config.cost} activation={Config.activation}"
 )
-"""What mostly helps where the steps were too long."""
+"""The usual remedy for steps that are too long."""
 
 
-@partial(jax.jit, static_argnames="optimizer")
-def last_good_step(
-    state: TrainState, train_set: Dataset, config: Config, optimizer: Optimizer | None = None
-) -> tuple[TrainState, Int[Array, ""]]:
-    """The same epoch once more, up to the first step that goes bad: whose cost, or a parameter after it, isn't finite.
+@jax.jit
+def last_good_step(state: TrainState, train_set: Dataset, config: Config) -> tuple[TrainState, Int[Array, ""]]:
+    """Repeat an epoch of `train_epoch` up to its first bad step, whose cost or new parameters aren't all finite.
 
     Args:
-        state: before the epoch, as `train_epoch` had it.
-        train_set: as `train_epoch` had it.
+        state: before the epoch.
+        train_set: the training set.
         config: the recipe.
-        optimizer: instead of the recipe's.
 
     Returns:
         The state before the bad step, and that step's index in the epoch; the number of steps if all are good.
     """
     examples = train_set.labels.shape[0]
-    chosen = optimizer or make_optimizer(config, examples)
-    _next_key, shuffle_key = jax.random.split(state.key)
-    train_set, order = plan(shuffle_key, train_set, config)
-
-    def going_well(carry: tuple[TrainState, Int[Array, ""], Bool[Array, ""]]) -> Bool[Array, ""]:
-        _state, index, good = carry
-        return good & (index < order.shape[0])
+    config = config.resolved(examples)
+    optimizer = make_optimizer(config, count_steps(config, examples))
+    train_set, order = plan_epoch(jax.random.split(state.key)[1], train_set, config)
 
     def step(
-        carry: tuple[TrainState, Int[Array, ""], Bool[Array, ""]],
-    ) -> tuple[TrainState, Int[Array, ""], Bool[Array, ""]]:
-        state, index, _good = carry
-        after, cost = train_step(state, take(train_set, order[index]), config, chosen)
-        good = jnp.all(jnp.stack([jnp.isfinite(cost), *map(jnp.all, map(jnp.isfinite, jax.tree.leaves(after.params)))]))
-        return jax.tree.map(partial(jnp.where, good), after, state), index + good, good
+        carry: tuple[TrainState, Bool[Array, ""]], indices: UInt32[Array, "batch"]
+    ) -> tuple[tuple[TrainState, Bool[Array, ""]], Bool[Array, ""]]:
+        state, good = carry
+        after, cost = train_step(state, take(train_set, indices), config, optimizer)
+        for leaf in (cost, *jax.tree.leaves(after.params)):
+            good = good & jnp.isfinite(leaf).all()
+        return (jax.tree.map(partial(jnp.where, good), after, state), good), good
 
-    state, index, _good = jax.lax.while_loop(going_well, step, (state, jnp.zeros((), jnp.int32), jnp.array(True)))
-    return state, index
+    (state, _good), good_steps = jax.lax.scan(step, (state, jnp.array(True)), order)
+    return state, good_steps.sum()
 
 
 def why_not_learning(before: History, previous: History, now: History, steps: int, share: float) -> str | None:
-    """Whether a run should be given up: a sigmoid that saturates gives no NaN, it just stops learning.
+    """Decide whether to give a run up: a sigmoid that saturates gives no NaN, it just stops learning.
 
     Args:
         before: measured before training.
-        previous: measured an epoch ago.
+        previous: measured one epoch ago.
         now: measured after the last epoch.
-        steps: made so far; that it only guesses is held against a run after PATIENCE.
-        share: of the run's epochs that are made. In the first half the cost must move: a learning rate that falls as a
-            cosine is then still half of what it was.
+        steps: steps so far. Guessing counts as failure only after MAX_GUESSING_STEPS.
+        share: share of the run's epochs that are done. A cost that stands still counts as failure only in the first
+            half, where the learning rate of a cosine schedule is at least half of its first value.
 
     Returns:
         What is wrong and what to try instead, or None for a run that learns.
@@ -83,10 +75,9 @@ def why_not_learning(before: History, previous: History, now: History, steps: in
     if not math.isfinite(cost):
         return f"the training cost is {cost}; {SMALLER_STEPS}"
     if cost >= first:
-        moved = cost > (1 + STILL) * first
-        remedy = SMALLER_STEPS if moved else "try a larger --learning-rate"
+        remedy = SMALLER_STEPS if cost > (1 + MIN_RELATIVE_RISE) * first else "try a larger learning rate"
         return f"the training cost is {cost:.4g}, not below the {first:.4g} of the random start; {remedy}"
-    if guesses(now) and steps >= PATIENCE:
+    if guesses(now) and steps >= MAX_GUESSING_STEPS:
         return (
             f"after {steps:,} steps the training accuracy is {accuracy:.1%}, no better than guessing; {SMALLER_STEPS}"
         )
@@ -96,5 +87,5 @@ def why_not_learning(before: History, previous: History, now: History, steps: in
 
 
 def guesses(now: History) -> bool:
-    """Whether a network does no better on its training set than always saying the commonest digit."""
-    return round(float(now.train.accuracy), 6) <= CHANCE
+    """Return whether a network is no better on its training set than always answering the commonest digit."""
+    return round(float(now.train.accuracy), 6) <= GUESSING_ACCURACY

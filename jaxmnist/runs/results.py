@@ -1,23 +1,162 @@
-"""temporary"""
+"""What a run is, and what it leaves behind in numbers: metrics.csv, the weights and summary.json."""
 
+import csv
+import io
+import json
 import math
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
-from jaxmnist.runs.folder import write_json as write_json
+from jaxmnist.config import Config
+from jaxmnist.network import count_parameters
+from jaxmnist.runs.checkpoint import save_network
+from jaxmnist.runs.files import write_atomically
+from jaxmnist.runs.health import guesses
+from jaxmnist.sources import Splits
+from jaxmnist.training import History, TrainState, count_steps
+
+METRICS: dict[str, Callable[[History], Any]] = {
+    "train_cost": lambda entry: entry.train.cost,
+    "test_cost": lambda entry: entry.test.cost,
+    "train_accuracy": lambda entry: entry.train.accuracy,
+    "test_accuracy": lambda entry: entry.test.accuracy,
+}
+"""What is known of each epoch: the columns of metrics.csv."""
 
 
-def to_json(value: Any) -> Any:
-    """Values that JSON can hold."""
-    if hasattr(value, "_asdict"):
-        value = value._asdict()
-    if isinstance(value, dict):
-        return {str(key): to_json(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [to_json(entry) for entry in value]
-    if hasattr(value, "tolist"):
-        return to_json(np.asarray(value).tolist())
-    if isinstance(value, float):
-        return float(f"{value:.7g}") if math.isfinite(value) else None
-    return value
+class Run(NamedTuple):
+    """All that decides a training run, and where it is kept."""
+
+    folder: Path  # the run's folder, held against other writers
+    metadata: dict[str, Any]  # the content of its config.json
+    splits: Splits  # the data, on the device
+    config: Config  # the recipe, resolved
+    device: jax.Device  # where to compute
+
+
+class Progress(NamedTuple):
+    """How far a run is."""
+
+    state: TrainState  # the state to continue from
+    history: list[History]  # one entry before training and one after each epoch; empty before the first measurement
+    seconds: dict[str, float]  # seconds spent so far, by purpose, in all sessions of the run
+
+
+def write(run: Run, progress: Progress, problem: str | None = None) -> dict[str, Any]:
+    """Write metrics.csv, the weights and, last, summary.json.
+
+    Args:
+        run: the run.
+        progress: where it ended.
+        problem: why it was given up, if it was; then there are no weights.
+
+    Returns:
+        The content of summary.json.
+
+    Raises:
+        OSError: if a file can't be written.
+    """
+    summary = summarize(run, progress)
+    write_metrics(run.folder / "metrics.csv", progress.history)
+    if problem:
+        summary |= {"learned": False, "problem": problem}
+    else:
+        about = {name: run.metadata.get(name) for name in ("dataset", "seed", "command")}
+        about |= {name: summary[name] for name in ("test_accuracy", "test_examples")}
+        save_network(run.folder / "weights.safetensors", progress.state.params, run.config, about)
+    write_json(run.folder / "summary.json", summary)
+    return summary
+
+
+def summarize(run: Run, progress: Progress) -> dict[str, Any]:
+    """Make the content of summary.json: costs are means per example, accuracies shares."""
+    examples, epochs, last = run.splits.train.labels.shape[0], len(progress.history) - 1, progress.history[-1]
+    steps = count_steps(run.config, examples) // int(run.config.epochs) * epochs
+    return {
+        **{name: to_json(np.asarray(METRICS[name](last))) for name in sorted(METRICS)},
+        "learned": not guesses(last),
+        "epochs": epochs,
+        "steps": steps,
+        "parameters": count_parameters(progress.state.params),
+        "dataset": run.splits.name,
+        "origin": run.splits.origin,
+        "train_examples": examples,
+        "test_examples": run.splits.test.labels.shape[0],
+        "seed": run.metadata["seed"],
+        "seconds": {purpose: round(spent, 4) for purpose, spent in progress.seconds.items()},
+        "examples_per_second": round(steps * int(run.config.batch_size) / progress.seconds["train"]),
+        "platform": run.device.platform,
+        "device": run.device.device_kind,
+        "jax": jax.__version__,
+    }
+
+
+def report(summary: Mapping[str, Any]) -> str:
+    """Describe the results of a run that learned, in two lines, with a note if it doesn't do better than guessing."""
+    right = round(summary["test_accuracy"] * summary["test_examples"])
+    times = ", ".join(f"{purpose} {spent:.2f} s" for purpose, spent in summary["seconds"].items())
+    note = (
+        f"note: after {summary['steps']:,} steps it does no better than guessing yet; try more epochs, or a larger "
+        f"learning rate\n"
+    )
+    return (
+        f"{'' if summary['learned'] else note}test accuracy {summary['test_accuracy']:.2%} ({right:,} of "
+        f"{summary['test_examples']:,}) · test cost {summary['test_cost']:.4f} · train cost "
+        f"{summary['train_cost']:.4f}\n{times} · {summary['examples_per_second']:,} examples a second"
+    )
+
+
+def write_metrics(path: Path, history: Sequence[History]) -> None:
+    """Write metrics.csv: one line per epoch; epoch 0 is before training."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["epoch", *METRICS])
+    for epoch, entry in enumerate(history):
+        rows.writerow([epoch, *(f"{column(entry):.7g}" for column in METRICS.values())])
+    write_atomically(path, text.getvalue().encode())
+
+
+def to_json(result: Any) -> Any:
+    """Convert any study's result to values that JSON can hold.
+
+    NamedTuples become objects and arrays become lists. Floats keep seven significant digits, as float32 knows no more;
+    NaN and infinity, which JSON doesn't know, become null.
+    """
+    if isinstance(result, tuple) and hasattr(result, "_asdict"):
+        result = result._asdict()
+    if isinstance(result, Mapping):
+        return {str(name): to_json(value) for name, value in result.items()}
+    if isinstance(result, np.ndarray | np.generic | jax.Array):
+        result = np.asarray(result).tolist()
+    if isinstance(result, list | tuple):
+        return [to_json(value) for value in result]
+    if isinstance(result, float):
+        return float(f"{result:.7g}") if math.isfinite(result) else None
+    return result
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write an object as JSON for people and programs; bytes of a file name that aren't UTF-8 become escapes."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_atomically(path, text.encode(errors="backslashreplace"))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read what `write_json` wrote.
+
+    Raises:
+        ValueError: if the file isn't there, or isn't a JSON object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise ValueError(
+            f"{path}: {getattr(problem, 'strerror', None) or problem}; expected a file that a run wrote"
+        ) from problem
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: expected a JSON object, found {type(content).__name__}")
+    return content

@@ -17,21 +17,13 @@ MIN_SEEDS = math.ceil(-math.log2(ALPHA))
 
 
 class Claim(NamedTuple):
-    """A claim about two methods, in a form that can be counted.
+    """A claim about two methods, in a form that can be counted."""
 
-    Attributes:
-        says: the claim.
-        faster: the method that is said to need less.
-        slower: the method that it is compared with.
-        counts: what they need until the cost has come down.
-        factor: how many times less it must be.
-    """
-
-    says: str
-    faster: Method
-    slower: Method
-    counts: Literal["examples", "steps"]
-    factor: int
+    says: str  # the claim
+    faster: Method  # the method that is said to need less
+    slower: Method  # the method that it is compared with
+    counts: Literal["examples", "steps"]  # what they need until the cost has come down
+    factor: int  # how many times less it must be
 
 
 CLAIMS = (
@@ -43,22 +35,15 @@ CLAIMS = (
 
 
 class Finding(NamedTuple):
-    """A claim tested at one threshold, over seeds paired by their start.
+    """A claim tested at one threshold, over seeds paired by their start."""
 
-    Attributes:
-        ratio: quartiles over the seeds of what the slower method needed / what the faster one did; infinite where only
-            the faster one got there; NaN where no seed got there with either.
-        wins: seeds whose ratio is above the claim's factor.
-        losses: seeds whose ratio is below it.
-        p_value: the sign test's probability of so many wins, or more, if both methods were equally fast.
-        outcome: yes or no where the sign test is significant; unclear where it is not.
-    """
-
-    ratio: Float[np.ndarray, "3"]
-    wins: int
-    losses: int
-    p_value: float
-    outcome: Literal["yes", "no", "unclear"]
+    ratio: Float[
+        np.ndarray, "3"
+    ]  # quartiles over the seeds of slower / faster; ∞ if only the faster arrived, NaN if neither
+    wins: int  # seeds whose ratio is above the claim's factor
+    losses: int  # seeds whose ratio is below it
+    p_value: float  # the sign test's probability of so many wins, or more, if both methods were equally fast
+    outcome: Literal["yes", "no", "unclear"]  # yes or no where the sign test is significant; unclear where it is not
 
 
 def quartiles(values: Float[np.ndarray, "seeds *rest"]) -> Float[np.ndarray, "3 *rest"]:

@@ -1,29 +1,126 @@
-"""What a network confuses, where it errs, and whether it knows what it knows."""
+"""Evaluate a network: its accuracy, each digit, its worst mistakes, its calibration, and how sure it is of noise."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple, TypeAlias
 
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import ArrayLike, Float, Int, UInt8
+
+from jaxmnist import metrics
+from jaxmnist.config import Config
+from jaxmnist.dataset import Dataset
+from jaxmnist.network import Params
+
+Images: TypeAlias = UInt8[np.ndarray, "_ 784"]
+
+SURE_FROM = 0.9
+"""Confidence from which a prediction counts as sure."""
+MISTAKES, NOISES = 18, 12
+"""Most mistakes and images of noise that an evaluation names."""
+
+
+class Digits(NamedTuple):
+    """Each digit's number of images, precision and recall; entry d is digit d.
+
+    Precision: of the images read as the digit, the share that are right. Recall: of the digit's images, the share read
+    right, with its 95 % confidence interval. Both are NaN if there are no such images.
+    """
+
+    examples: Int[np.ndarray, "10"]
+    precision: Float[np.ndarray, "10"]
+    recall: Float[np.ndarray, "10"]
+    recall_interval_95: Float[np.ndarray, "10 2"]
+
+
+class Mistakes(NamedTuple):
+    """The mistakes of which the network was surest, the surest first, by their indices in the test set."""
+
+    indices: Int[np.ndarray, "mistakes"]
+    label: UInt8[np.ndarray, "mistakes"]
+    read: Int[np.ndarray, "mistakes"]
+    outputs: Float[np.ndarray, "mistakes 10"]
 
 
 class Calibration(NamedTuple):
-    """How often a network is right at which confidence, in bins of equal width from 0 to 1.
+    """How often a network is right at which confidence, its largest output, in bins of equal width from 0 to 1."""
 
-    Attributes:
-        examples: how many fell into each bin.
-        confidence: their mean confidence; NaN in an empty bin.
-        right: the share of them that was read right; NaN in an empty bin.
-        error: the expected calibration error, the mean of |right − confidence| over all examples by their bins, 0 to 1.
+    examples: Int[np.ndarray, "bins"]  # images in each bin
+    confidence: Float[np.ndarray, "bins"]  # their mean confidence; NaN in an empty bin
+    right: Float[np.ndarray, "bins"]  # share of them that is read right; NaN in an empty bin
+    right_interval_95: Float[np.ndarray, "bins 2"]  # 95 % confidence interval of this share
+    expected_error: float  # mean of |right − confidence| over all images
+    outputs_sum: Float[np.ndarray, "3"]  # 5 %, 50 % and 95 % quantile of the sum of an image's outputs
+
+
+class Noise(NamedTuple):
+    """What a network makes of images that are no digits."""
+
+    images: int  # their number
+    sure: int  # how many of them have a confidence of at least `SURE_FROM`
+    median_confidence: float  # half of them have at least this confidence
+    read_as: Int[np.ndarray, "10"]  # how many of them are read as each digit
+    surest: Int[np.ndarray, "surest"]  # indices of those with the highest confidence, the highest first
+    surest_outputs: Float[np.ndarray, "surest 10"]  # the outputs on these
+
+
+class Evaluation(NamedTuple):
+    """How good a network is on a test set, and what it makes of each kind of noise."""
+
+    examples: int  # images in the test set
+    right: int  # how many of them are read right
+    accuracy: float  # right / examples
+    accuracy_interval_95: Float[np.ndarray, "2"]  # 95 % confidence interval of the accuracy
+    mean_cost: float  # mean cost per example
+    digits: Digits
+    confusion: Int[np.ndarray, "10 10"]  # number of images of each digit (row) that are read as each digit (column)
+    mistakes: Mistakes
+    calibration: Calibration
+    noise: dict[str, Noise]
+
+
+def run(params: Params, config: Config, test_set: Dataset, noise: Mapping[str, Images]) -> Evaluation:
+    """Evaluate a network.
+
+    Args:
+        params: the network.
+        config: its recipe; activation and cost count.
+        test_set: images that it wasn't trained on, at least one.
+        noise: images that are no digits, by the name of their kind, such as `make_noise` makes.
     """
 
-    examples: Int[np.ndarray, "bins"]
-    confidence: Float[np.ndarray, "bins"]
-    right: Float[np.ndarray, "bins"]
-    error: float
+    def outputs_on(images: ArrayLike) -> Float[np.ndarray, "_ 10"]:
+        return np.asarray(metrics.outputs(params, jnp.asarray(images), config.activation, config.cost))
+
+    labels, outputs = np.asarray(test_set.labels), outputs_on(test_set.images)
+    confusion = confusion_matrix(labels, outputs.argmax(axis=1))
+    right, examples = int(np.trace(confusion)), len(labels)
+    worst = worst_mistakes(outputs, labels, MISTAKES)
+    return Evaluation(
+        examples=examples,
+        right=right,
+        accuracy=right / examples,
+        accuracy_interval_95=wilson_interval(right, examples),
+        mean_cost=float(metrics.evaluate(params, test_set, config.activation, config.cost).cost),
+        digits=measure_digits(confusion),
+        confusion=confusion,
+        mistakes=Mistakes(worst, labels[worst], outputs[worst].argmax(axis=1), outputs[worst]),
+        calibration=calibrate(outputs, labels),
+        noise={kind: measure_noise(outputs_on(images)) for kind, images in noise.items()},
+    )
+
+
+def make_noise(images: Images, seed: int = 0) -> dict[str, Images]:
+    """Make as many images of each kind of noise as there are images of digits; the seed decides them."""
+    random = np.random.default_rng(seed)
+    return {
+        "random pixels": random.integers(0, 256, images.shape).astype(np.uint8),
+        "digits with their pixels shuffled": random.permuted(images, axis=1),
+    }
 
 
 def confusion_matrix(labels: UInt8[np.ndarray, "n"], predictions: Int[np.ndarray, "n"]) -> Int[np.ndarray, "10 10"]:
-    """How many examples of each digit (row) were read as each digit (column). On the host: one look, no compiling."""
+    """Count the examples of each digit (row) that are read as each digit (column)."""
     matrix = np.zeros((10, 10), int)
     np.add.at(matrix, (labels, predictions), 1)
     return matrix
@@ -32,14 +129,9 @@ def confusion_matrix(labels: UInt8[np.ndarray, "n"], predictions: Int[np.ndarray
 def worst_mistakes(
     outputs: Float[np.ndarray, "n 10"], labels: UInt8[np.ndarray, "n"], most: int
 ) -> Int[np.ndarray, "mistakes"]:
-    """Indices of the mistakes that the network was surest of, the surest first.
+    """Find at most so many mistakes of which the network was surest, the surest first, and return their indices.
 
-    Sureness is how far the wrong digit's output lies above the right one's.
-
-    Args:
-        outputs: the ten outputs for every example.
-        labels: the right digits.
-        most: how many to return at the most.
+    The surest is the one whose largest output is farthest above the right digit's.
     """
     margin = outputs.max(axis=1) - outputs[np.arange(len(labels)), labels]
     surest_first = np.argsort(-margin, kind="stable")[:most]
@@ -47,61 +139,59 @@ def worst_mistakes(
     return np.asarray(surest_first[wrong])
 
 
-def precision_and_recall(
-    matrix: Int[np.ndarray, "10 10"],
-) -> tuple[Float[np.ndarray, "10"], Float[np.ndarray, "10"]]:
-    """For each digit, the share right of all that was read as it, and the share right of all that is it.
-
-    Args:
-        matrix: a confusion matrix.
-
-    Returns:
-        Precision and recall, 0 to 1; NaN for a digit that nothing was read as, or that there is none of.
-    """
-    right = np.diagonal(matrix)
-    return _shares(right, matrix.sum(axis=0)), _shares(right, matrix.sum(axis=1))
+def measure_digits(confusion: Int[np.ndarray, "10 10"]) -> Digits:
+    """Compute precision and recall of each digit from a confusion matrix."""
+    right, examples, predicted = np.diagonal(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    return Digits(examples, _shares(right, predicted), _shares(right, examples), wilson_interval(right, examples))
 
 
-def wilson_interval(right: int, examples: int) -> tuple[float, float]:
-    """Where the true share lies, with a confidence of 95 %, when so many of the examples were right.
-
-    Args:
-        right: 0 to `examples`.
-        examples: at least 1, drawn independently.
+def wilson_interval(right: Int[ArrayLike, "*n"], examples: Int[ArrayLike, "*n"]) -> Float[np.ndarray, "*n 2"]:
+    """Compute the 95 % confidence interval of a share of right examples, drawn independently; NaN if there are none.
 
     Source:
         Wilson, Probable inference, the law of succession, and statistical inference (1927).
     """
-    z = 1.959964  # of a normal distribution 95 % lie within so many deviations
-    share, shrink = right / examples, 1 + z**2 / examples
-    middle = (share + z**2 / (2 * examples)) / shrink
-    reach = z / shrink * np.sqrt(share * (1 - share) / examples + z**2 / (4 * examples**2))
-    return max(0.0, float(middle - reach)), min(1.0, float(middle + reach))
+    z = 1.959964  # 95 % of a normal distribution lie within so many standard deviations
+    n = np.where(np.asarray(examples) > 0, examples, np.nan)
+    share, shrink = right / n, 1 + z**2 / n
+    middle = (share + z**2 / (2 * n)) / shrink
+    reach = z / shrink * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return np.asarray(np.clip(np.stack([middle - reach, middle + reach], axis=-1), 0, 1))
 
 
-def calibration(outputs: Float[np.ndarray, "n 10"], labels: UInt8[np.ndarray, "n"], bins: int = 10) -> Calibration:
-    """Whether a network is right as often as it says; its confidence is the largest of the ten outputs.
+def calibrate(outputs: Float[np.ndarray, "n 10"], labels: UInt8[np.ndarray, "n"], bins: int = 10) -> Calibration:
+    """Measure whether a network is right as often as its confidence says.
 
-    Ten sigmoids don't add up to 1, so that is no probability by construction. But the output that makes a squared
-    error smallest is the probability that its digit is the right one, so it is fair to hold it to that.
-
-    Args:
-        outputs: the ten outputs for every example.
-        labels: the right digits.
-        bins: of equal width, from 0 to 1.
+    Ten sigmoids don't add up to 1, so their largest isn't a probability by construction. But the output that makes a
+    squared error smallest is the probability that its digit is the right one, so it is fair to test it as one.
 
     Source:
         Guo et al., On calibration of modern neural networks (2017), §2.
     """
     confidence = outputs.max(axis=1).astype(float)
-    places = np.minimum((bins * confidence).astype(int), bins - 1)
-    examples = np.bincount(places, minlength=bins)
-    stated = np.bincount(places, confidence, bins)
-    right = np.bincount(places, outputs.argmax(axis=1) == labels, bins)
-    error = float(np.abs(right - stated).sum() / len(labels))
-    return Calibration(examples, _shares(stated, examples), _shares(right, examples), error)
+    bin_of = np.minimum((bins * confidence).astype(int), bins - 1)
+    examples = np.bincount(bin_of, minlength=bins)
+    stated = np.bincount(bin_of, confidence, bins)
+    right = np.bincount(bin_of, outputs.argmax(axis=1) == labels, bins)
+    return Calibration(
+        examples=examples,
+        confidence=_shares(stated, examples),
+        right=_shares(right, examples),
+        right_interval_95=wilson_interval(right.astype(int), examples),
+        expected_error=float(np.abs(right - stated).sum() / len(labels)),
+        outputs_sum=np.quantile(outputs.sum(axis=1), (0.05, 0.5, 0.95)),
+    )
 
 
-def _shares(part: Float[np.ndarray, "n"], whole: Int[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
-    """Part / whole, NaN where there is no whole."""
+def measure_noise(outputs: Float[np.ndarray, "n 10"]) -> Noise:
+    """Summarize a network's outputs on images that are no digits."""
+    confidence = outputs.max(axis=1)
+    surest = np.argsort(-confidence, kind="stable")[:NOISES]
+    read_as = np.bincount(outputs.argmax(axis=1), minlength=10)
+    sure, median = int((confidence >= SURE_FROM).sum()), float(np.median(confidence))
+    return Noise(len(outputs), sure, median, read_as, surest, outputs[surest])
+
+
+def _shares(part: Float[np.ndarray, "n"] | Int[np.ndarray, "n"], whole: Int[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+    """Part / whole, NaN where the whole is 0."""
     return np.asarray(np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0))

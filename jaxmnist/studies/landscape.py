@@ -31,53 +31,31 @@ LOOK_AHEAD, CLOSE_UP = 120, 6
 
 
 class Path(NamedTuple):
-    """The way of one network.
+    """The way of one network."""
 
-    Attributes:
-        method: the method.
-        learning_rate: η.
-        every: steps from one point to the next.
-        costs: mean training cost at each point.
-        points: in the space of all parameters, or projected onto a plane.
-    """
-
-    method: Method
-    learning_rate: float
-    every: int
-    costs: Float[np.ndarray, "points"]
-    points: Float[np.ndarray, "points dimensions"]
+    method: Method  # the method
+    learning_rate: float  # η
+    every: int  # steps from one point to the next
+    costs: Float[np.ndarray, "points"]  # mean training cost at each point
+    points: Float[np.ndarray, "points dimensions"]  # in the space of all parameters, or projected onto a plane
 
 
 class Plane(NamedTuple):
-    """A plane in the space of all parameters.
+    """A plane in the space of all parameters."""
 
-    Attributes:
-        origin: a point of it, all parameters in a row.
-        directions: two orthonormal rows that span it.
-        explained: the share of the paths' variance along each direction.
-    """
-
-    origin: Float[np.ndarray, "parameters"]
-    directions: Float[np.ndarray, "2 parameters"]
-    explained: Float[np.ndarray, "2"]
+    origin: Float[np.ndarray, "parameters"]  # a point of it, all parameters in a row
+    directions: Float[np.ndarray, "2 parameters"]  # two orthonormal rows that span it
+    explained: Float[np.ndarray, "2"]  # the share of the paths' variance along each direction
 
 
 class Terrain(NamedTuple):
-    """The mean cost over a part of a plane, and the paths projected onto it.
+    """The mean cost over a part of a plane, and the paths projected onto it."""
 
-    Attributes:
-        along: coordinates along the first direction.
-        across: coordinates along the second.
-        cost: mean cost at each pair of them.
-        explained: the share of the paths' variance along each direction.
-        paths: their points are coordinates in the plane.
-    """
-
-    along: Float[np.ndarray, "x"]
-    across: Float[np.ndarray, "y"]
-    cost: Float[np.ndarray, "y x"]
-    explained: Float[np.ndarray, "2"]
-    paths: tuple[Path, ...]
+    along: Float[np.ndarray, "x"]  # coordinates along the first direction
+    across: Float[np.ndarray, "y"]  # coordinates along the second
+    cost: Float[np.ndarray, "y x"]  # mean cost at each pair of them
+    explained: Float[np.ndarray, "2"]  # the share of the paths' variance along each direction
+    paths: tuple[Path, ...]  # their points are coordinates in the plane
 
 
 def run(key: Key[Array, ""], data: RaceData, result: Result) -> dict[str, Terrain]:

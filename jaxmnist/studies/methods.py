@@ -69,17 +69,11 @@ class Settings:
 
 
 class RaceData(NamedTuple):
-    """A training set, divided for a race; the test set has no part in it.
+    """A training set, divided for a race; the test set has no part in it."""
 
-    Attributes:
-        train: what all methods learn from.
-        probe: the first examples of `train`, on which the training cost is measured.
-        validation: other examples, to choose learning rates on.
-    """
-
-    train: Dataset
-    probe: Dataset
-    validation: Dataset
+    train: Dataset  # what all methods learn from
+    probe: Dataset  # the first examples of `train`, on which the training cost is measured
+    validation: Dataset  # other examples, to choose learning rates on
 
 
 def validate(settings: Settings) -> None:

@@ -26,23 +26,14 @@ OnProgress = Callable[[int], object]
 
 
 class Outcome(NamedTuple):
-    """How one method raced at one learning rate.
+    """How one method raced at one learning rate."""
 
-    Attributes:
-        learning_rate: η.
-        steps: made at each evaluation, from 0.
-        examples_per_step: training examples that a step takes.
-        seconds_per_step: of one network alone, without evaluations; NaN if not measured.
-        costs: mean training cost of every seed's network at each evaluation.
-        reached: steps to each threshold, for every seed; infinite if never.
-    """
-
-    learning_rate: float
-    steps: Int[np.ndarray, "evaluations"]
-    examples_per_step: int
-    seconds_per_step: float
-    costs: Float[np.ndarray, "seeds evaluations"]
-    reached: Float[np.ndarray, "seeds thresholds"]
+    learning_rate: float  # η
+    steps: Int[np.ndarray, "evaluations"]  # made at each evaluation, from 0
+    examples_per_step: int  # training examples that a step takes
+    seconds_per_step: float  # of one network alone, without evaluations; NaN if not measured
+    costs: Float[np.ndarray, "seeds evaluations"]  # mean training cost of every seed's network at each evaluation
+    reached: Float[np.ndarray, "seeds thresholds"]  # steps to each threshold, for every seed; infinite if never
 
     def needed(self) -> dict[str, Float[np.ndarray, "seeds thresholds"]]:
         """What every seed needed to reach every threshold, in each of `UNITS`; infinite if it never did."""
@@ -51,21 +42,13 @@ class Outcome(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What a race gave.
+    """What a race gave."""
 
-    Attributes:
-        settings: what the race was like.
-        examples: how many raced ("racing"), measured the cost ("measured"), and chose the rates ("validation").
-        scores: for each method and rate of the grid, the validation cost that decides.
-        best: each method at its own best rate.
-        same: SGD, momentum and Nesterov's method at one rate, momentum's best.
-    """
-
-    settings: Settings
-    examples: dict[str, int]
-    scores: dict[Method, dict[float, float]]
-    best: dict[Method, Outcome]
-    same: dict[Method, Outcome]
+    settings: Settings  # what the race was like
+    examples: dict[str, int]  # how many were trained on, measured the cost, and chose the rates
+    scores: dict[Method, dict[float, float]]  # for each method and rate of the grid, the validation cost that decides
+    best: dict[Method, Outcome]  # each method at its own best rate
+    same: dict[Method, Outcome]  # SGD, momentum and Nesterov's method at one rate, momentum's best
 
 
 def run(

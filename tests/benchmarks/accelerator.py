@@ -39,7 +39,7 @@ from jaxmnist.config import Config
 from jaxmnist.dataset import Dataset, minibatch_order, take
 from jaxmnist.devices import select
 from jaxmnist.network import count_parameters
-from jaxmnist.training import GATHERED, make_optimizer, measure, start, train, train_epoch, train_step
+from jaxmnist.training import GATHERED, count_steps, make_optimizer, measure, start, train, train_epoch, train_step
 
 
 def main():
@@ -99,15 +99,15 @@ def where_torch_computes(device):
 def proofs(work):
     """How far our other ways are, after an epoch, from `train_epoch`; refuses those that do other work."""
     train_set, config = on_device(work), work.config
-    state = start(work.key, config, len(work.labels))
+    state = start(work.key, config)
     found = {}
 
-    expected = leaves(train_epoch(copied(state), train_set, config)[0])
+    expected = leaves(train_epoch(state, train_set, config)[0])
     found["unrolled"] = difference(leaves(unrolled_epoch(state, train_set, config, 2)[0]), expected)
 
     together, states = ours_together(2, train_set, config)
     first = jax.tree.map(lambda leaf: leaf[0], states._replace(key=states.key[None], epoch=states.epoch[None]))
-    alone = leaves(train_epoch(copied(first), train_set, config)[0])
+    alone = leaves(train_epoch(first, train_set, config)[0])
     found["together"] = difference([leaf[0] for leaf in leaves(together(states)[0])], alone)
 
     whole, _history = jax.jit(train)(work.key, train_set, train_set, config)
@@ -133,7 +133,7 @@ def in_other_ways(work, networks, unrolls):
 
     found[f"{networks:,} networks"] = many
     for unroll in unrolls:
-        state = start(work.key, config, len(work.labels))
+        state = start(work.key, config)
         compiled = unrolled_epoch.lower(state, train_set, config, unroll).compile()
         found[f"unrolled {unroll} ×"] = lambda _order, state=state, compiled=compiled: jax.block_until_ready(
             compiled(state, train_set, config)
@@ -149,7 +149,7 @@ def in_other_ways(work, networks, unrolls):
 def unrolled_epoch(state, train_set, config, unroll):
     """`train_epoch` with so many steps written out in each turn of its inner loop."""
     examples = train_set.labels.shape[0]
-    optimizer = make_optimizer(config, examples)
+    optimizer = make_optimizer(config, count_steps(config, examples))
     key, shuffle_key = jax.random.split(state.key)
     order = minibatch_order(shuffle_key, examples, config.batch_size)
     most = max(1, GATHERED // config.batch_size)
@@ -169,13 +169,13 @@ def unrolled_epoch(state, train_set, config, unroll):
 
 def epoch_by_epoch(work):
     """A function that makes a whole run as the command line does: the host looks at the cost after every epoch."""
-    train_set, config, examples = on_device(work), work.config, len(work.labels)
-    state = start(work.key, config, examples)
+    train_set, config = on_device(work), work.config
+    state = start(work.key, config)
     epoch = train_epoch.lower(state, train_set, config).compile()
     look = jax.jit(measure).lower(state, train_set, train_set, config).compile()
 
     def run():
-        state = start(work.key, config, examples)
+        state = start(work.key, config)
         jax.device_get(look(state, train_set, train_set, config))
         for _ in range(config.epochs):
             state, _costs = epoch(state, train_set, config)
@@ -192,8 +192,8 @@ def floor_of(work, side):
         work: its parameters and examples count.
         side: of the square matrices whose product is timed; large enough to keep the device busy.
     """
-    state = start(work.key, work.config, len(work.labels))
-    parameters, steps = count_parameters(state.params), work.config.steps_per_epoch(len(work.labels))
+    state = start(work.key, work.config)
+    parameters, steps = count_parameters(state.params), len(work.labels) // work.config.batch_size
     flops = flops_of_an_example(work.config.sizes) * steps * work.config.batch_size
     bytes_once = steps * work.config.batch_size * (784 + 1)
     # read for the products and for the update, written once; the velocities read and written
@@ -217,13 +217,8 @@ def leaves(state):
     return jax.tree.leaves(state.params)
 
 
-def copied(state):
-    """For `train_epoch`, which takes the buffers of the state that it is given."""
-    return jax.tree.map(jnp.copy, state)
-
-
 def show(rows, floor, config, examples):
-    steps = config.steps_per_epoch(examples)
+    steps = examples // config.batch_size
     kept, all_bytes = floor["bytes"], floor["bytes_if_parameters_stayed_in_memory"]
     print(f"floor of an epoch: {floor['flops'] / 1e9:.2f} GFLOP at {floor['gflops']:,.0f} GFLOP/s, ", end="")
     print(f"{kept / 1e6:.0f} MB at {floor['gigabytes_per_second']:,.0f} GB/s: {1e3 * floor['seconds']:.2f} ms")

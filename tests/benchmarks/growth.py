@@ -32,7 +32,7 @@ from trainers import ours_together
 
 from jaxmnist.config import Config
 from jaxmnist.dataset import take
-from jaxmnist.population import GROUP, footprint
+from jaxmnist.population import GROUP_SIZE
 from jaxmnist.sources import load
 from jaxmnist.training import start, train_epoch
 
@@ -59,7 +59,7 @@ LABELS = {
 }
 
 PYTHON_AND_JAX = 500_000_000
-"""Bytes that a process has in memory beside data and training, about: for what would be over budget."""
+"""Bytes, about, that a process takes beside data and training; they don't grow."""
 
 
 def main():
@@ -108,13 +108,14 @@ def measure(points, options):
 
 
 def over_budget(point, before, turns, options):
-    """Why a point is left out, or None; its time is foretold from that of the point before it and the arithmetic."""
-    if before:
-        seconds = turns[before][0]["seconds"] * arithmetic(point) / arithmetic(before)
-        if seconds > options.seconds:
-            return f"an epoch would take about {seconds:.0f} s"
-    shared, each = footprint(config_of(point), point.examples, own_order=False)
-    needed = PYTHON_AND_JAX + point.examples * 785 + shared + each * point.networks
+    """Why a point is left out, or None: time and memory are those of the point before it, scaled by the arithmetic."""
+    if before is None:
+        return None
+    last, growth = turns[before][0], arithmetic(point) / arithmetic(before)
+    seconds = growth * last["seconds"]
+    if seconds > options.seconds:
+        return f"an epoch would take about {seconds:.0f} s"
+    needed = PYTHON_AND_JAX + growth * max(0, last["memory"] - PYTHON_AND_JAX)
     return f"needs about {needed / 1e9:.1f} GB" if needed > 1e9 * options.gigabytes else None
 
 
@@ -136,11 +137,11 @@ def turn(point, data_dir):
     few = load("mnist" if data_dir or os.environ.get("JAXMNIST_DATA_DIR") else "digits", data_dir).train
     train_set = jax.jit(lambda few: take(few, jnp.arange(point.examples) % len(few.labels)))(few)
     if point.networks == 1:
-        states = [start(jax.random.key(0), config, point.examples)]
+        states = [start(jax.random.key(0), config)]
         compiled = train_epoch.lower(states[0], train_set, config).compile()
         trained = lambda state: compiled(state, train_set, config)  # noqa: E731
     else:
-        size = math.ceil(point.networks / math.ceil(point.networks / GROUP))
+        size = math.ceil(point.networks / math.ceil(point.networks / GROUP_SIZE))
         trained, state = ours_together(size, train_set, config)
         states = [state] * math.ceil(point.networks / size)
     costs = None

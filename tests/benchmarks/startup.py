@@ -12,7 +12,6 @@ about the same time shows that the clocks change little.
 
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -28,7 +27,7 @@ PARTS = {
     "interpreter": "until the first line of Python",
     "command line": "import of jaxmnist.cli",
     "import jax": "",
-    "import the rest": "NumPy's and our own modules for training",
+    "import the rest": "Matplotlib and our own modules",
     "options": "reading the words of the command line",
     "device": "the backend starts",
     "load": "four IDX files, unzipped, to the device",
@@ -90,15 +89,15 @@ def clocked(began, words):
 
     with part("command line"):
         from jaxmnist import cli
-        from jaxmnist.cli import train
     with part("import jax"):
         import jax  # noqa: F401
     with part("import the rest"):
-        from jaxmnist.cli import training_run
-    training_run.timed = timed
-    training_run.start = wrapped(training_run.start, "start")
+        from jaxmnist.cli import train
+        from jaxmnist.runs import loop
+    loop.timed = timed
+    loop.start = wrapped(loop.start, "start")
     train.select_device = wrapped(train.select_device, "device")
-    train._digest = wrapped(train._digest, "digest")
+    loop.digest = wrapped(loop.digest, "digest")
     cli.tyro.cli = wrapped(cli.tyro.cli, "options")
     sys.exit(cli.main(words, command="train"))
 
@@ -139,7 +138,7 @@ def measure(words, rounds, warm_up):
             kept = place(cache, number) if cache == "warm" else Path(folder, f"plain{number}")
             process = started([ROOT / "train.py", *words, "--run-dir", Path(folder, f"run-{cache}-{number}")], kept)
             for line in process.stdout:
-                if re.match(r"epoch +1/", line):
+                if line.startswith("1 of "):
                     break
             stop(process)
 

@@ -47,8 +47,8 @@ def measure(train_set, batch_size, rounds):
     """Times of a step and of its operations, in microseconds; prints them."""
     config = Config(schedule="constant", batch_size=batch_size, epochs=1)
     examples = len(train_set.labels)
-    steps = config.steps_per_epoch(examples)
-    state = start(jax.random.key(0), config, examples)
+    steps = examples // batch_size
+    state = start(jax.random.key(0), config)
     compiled = train_epoch.lower(state, train_set, config).compile()
 
     def epoch(_number=None):

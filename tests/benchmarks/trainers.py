@@ -47,13 +47,13 @@ class Trainer(NamedTuple):
 
 def initial(work):
     """The random start, as NumPy arrays."""
-    state = start(work.key, work.config, len(work.labels))
+    state = start(work.key, work.config)
     return [np.array(leaf) for leaf in jax.tree.leaves(state.params)]
 
 
 def orders(work, count):
     """The minibatch orders of the first epochs: those that `train_epoch` makes of the key."""
-    key = start(work.key, work.config, len(work.labels)).key
+    key = start(work.key, work.config).key
     found = []
     for _ in range(count):
         key, shuffle_key = jax.random.split(key)
@@ -64,7 +64,7 @@ def orders(work, count):
 def ours(work):
     """This project; it makes the order itself, and that is part of its time."""
     train_set = Dataset(jnp.asarray(work.images), jnp.asarray(work.labels))
-    state = start(work.key, work.config, len(work.labels))
+    state = start(work.key, work.config)
     compiled = train_epoch.lower(state, train_set, work.config).compile()
 
     def epoch(_order):
@@ -76,14 +76,13 @@ def ours(work):
 
 
 def ours_together(networks, train_set, config):
-    """Networks from different starts as one program; they share their minibatches, as `train_population`'s may.
+    """Networks from different starts as one program; they share their minibatches, as `train_population`'s do.
 
     Returns:
         A function of their states that trains all for an epoch, and the states before the first.
     """
-    examples = train_set.labels.shape[0]
     keys = jax.random.split(jax.random.key(0), networks)
-    states = jax.vmap(lambda key: start(key, config, examples))(keys)
+    states = jax.vmap(lambda key: start(key, config))(keys)
     states = states._replace(key=jax.random.key(1), epoch=jnp.zeros((), jnp.int32))
     axes = TrainState(params=0, optimizer_state=0, key=None, epoch=None)
     together = jax.vmap(lambda state: train_epoch(state, train_set, config), in_axes=(axes,), out_axes=(axes, 0))

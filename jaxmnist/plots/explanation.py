@@ -1,4 +1,4 @@
-"""The picture of one example: what the network made of it, and what would lower its cost."""
+"""The figure of one example: what the network makes of it, and what would lower its cost."""
 
 import numpy as np
 from jaxtyping import Float
@@ -6,82 +6,60 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
-from jaxmnist.config import Cost
+from jaxmnist.cost import COSTS
 from jaxmnist.plots.style import BLUE, ORANGE
-from jaxmnist.studies.explanation import TERMS, Explanation
-
-SHOWN = 16
-"""Neurons drawn of each layer at the most."""
+from jaxmnist.studies.explanation import SHOWN, Explanation
 
 
-def picture(explanation: Explanation, cost: Cost, title: str) -> Figure:
-    """Six panels: the digit, the neurons, the ledger; the three levers, the weights' slopes, the pixels' weights.
+def figures(explanation: Explanation, title: str) -> dict[str, Figure]:
+    """Draw six panels: the digit, the neurons, the cost; the three levers, the weights' slopes, the pixels' weights.
 
     Args:
         explanation: the numbers.
-        cost: which it is.
         title: which example and which network.
     """
     figure = Figure(figsize=(10.5, 7.2))
     figure.suptitle(title, fontsize=11, y=0.985)
     panels = figure.subplots(2, 3, width_ratios=(1, 1, 1.1))
     figure.subplots_adjust(left=0.08, right=0.95, bottom=0.13, top=0.85, wspace=0.32, hspace=0.5)
-    (digit, neurons, ledger), (levers, slopes, pixels) = panels
+    (digit, neurons, cost), (levers, slopes, pixels) = panels
     gradient = np.asarray(explanation.back.gradient[0].weights)
-    _draw_pixels(figure, digit, explanation.activations[0], "gray_r", "the digit: 0 paper, 1 ink")
+    _draw_pixels(figure, digit, np.asarray(explanation.activations[0]), "gray_r", "the digit: 0 paper, 1 ink")
     _draw_neurons(neurons, explanation)
-    _draw_ledger(ledger, explanation, cost)
+    _draw_cost(cost, explanation)
     _draw_levers(levers, explanation)
     _draw_slopes(slopes, explanation)
     what = f"the gradient: length of the\n{len(gradient)} slopes of each pixel's weights"
     _draw_pixels(figure, pixels, np.linalg.norm(gradient, axis=0), "Blues", what)
-    figure.text(
-        0.5,
-        0.02,
+    agreement = (
         f"The gradient by hand agrees with jax.grad to {explanation.automatic_digits:.1f} digits, with central "
-        f"differences to {explanation.numerical_digits:.1f}.",
-        ha="center",
-        fontsize=10,
+        f"differences to {explanation.numerical_digits:.1f}."
     )
-    return figure
+    figure.text(0.5, 0.02, agreement, ha="center", fontsize=10)
+    return {"explain.png": figure}
 
 
-def _draw_pixels(figure: Figure, axes: Axes, picture: Float[np.ndarray, "784"], colours: str, title: str) -> None:
-    drawn = axes.imshow(picture.reshape(28, 28), cmap=colours, vmin=0, interpolation="nearest")
+def _draw_pixels(figure: Figure, axes: Axes, values: Float[np.ndarray, "784"], colours: str, title: str) -> None:
+    drawn = axes.imshow(values.reshape(28, 28), cmap=colours, vmin=0, interpolation="nearest")
     axes.set_title(title, fontsize=10)
     axes.set(xticks=[], yticks=[])
     figure.colorbar(drawn, ax=axes, shrink=0.85, pad=0.05, format=ScalarFormatter(useMathText=True))
 
 
 def _draw_neurons(axes: Axes, explanation: Explanation) -> None:
-    """Columns of circles, the fuller the more active, and the connections into the right output."""
+    """Draw columns of circles, darker if more active, and the connections into the right output."""
     label = explanation.label
-    layers = [a[:SHOWN] for a in explanation.activations[1:]]
+    layers = [np.asarray(a[:SHOWN]) for a in explanation.activations[1:]]
     heights = [np.arange(len(a))[::-1] + (SHOWN - len(a)) / 2 for a in layers]
     if len(layers) > 1:
         flows = np.asarray(explanation.params[-1].weights)[label, :SHOWN] * layers[-2]
-        strongest = np.abs(flows).max() or 1
-        for height, flow in zip(heights[-2], flows, strict=True):
-            axes.plot(
-                [len(layers) - 2, len(layers) - 1],
-                [height, heights[-1][label]],
-                color=BLUE if flow > 0 else ORANGE,
-                linewidth=4 * abs(flow) / strongest,
-                alpha=0.8,
-                zorder=1,
-            )
-    for place, (a, height) in enumerate(zip(layers, heights, strict=True)):
-        axes.scatter(
-            np.full(len(a), place),
-            height,
-            s=130,
-            c=np.abs(a),
-            cmap="gray_r",
-            vmin=0,
-            vmax=max(1, np.abs(a).max()),
-            edgecolors="0.3",
-            zorder=2,
-        )
+        widths = 4 * np.abs(flows) / (np.abs(flows).max() or 1)
+        for height, flow, width in zip(heights[-2], flows, widths, strict=True):
+            ends = [len(layers) - 2, len(layers) - 1], [height, heights[-1][label]]
+            axes.plot(*ends, color=BLUE if flow > 0 else ORANGE, linewidth=width, alpha=0.8, zorder=1)
+    for layer, (a, height) in enumerate(zip(layers, heights, strict=True)):
+        shades = {"c": np.abs(a), "cmap": "gray_r", "vmin": 0, "vmax": max(1, np.abs(a).max())}
+        axes.scatter(np.full(len(a), layer), height, s=130, edgecolors="0.3", zorder=2, **shades)
     for digit, height in enumerate(heights[-1]):
         weight = "bold" if digit == label else "normal"
         axes.text(len(layers) - 0.75, height, str(digit), va="center", fontsize=10, fontweight=weight)
@@ -94,15 +72,15 @@ def _draw_neurons(axes: Axes, explanation: Explanation) -> None:
     axes.set_title(f"the neurons, darker if more active{lines}", fontsize=10)
 
 
-def _draw_ledger(axes: Axes, explanation: Explanation, cost: Cost) -> None:
-    """Each output beside what the label wants of it, and the term that it adds to the cost."""
+def _draw_cost(axes: Axes, explanation: Explanation) -> None:
+    """Draw each output beside its label, with the term that it adds to the cost."""
     digits, outputs = np.arange(10), explanation.activations[-1]
     axes.barh(digits, outputs, height=0.6, color=BLUE)
     axes.scatter(digits == explanation.label, digits, marker="|", s=160, color="black", linewidths=2.5, zorder=3)
-    terms = [f"{term:.6f}" for term in explanation.terms]
-    for place, written in enumerate((TERMS[cost], *terms, f"C = {explanation.back.cost:.6f}"), -1):
-        bold = "normal" if 0 <= place < 10 else "bold"
-        axes.text(1.75, place, written, va="center", ha="right", fontsize=9.5, fontweight=bold)
+    formula, terms = COSTS[explanation.config.cost].formula, [f"{term:.6f}" for term in explanation.terms]
+    for row, written in enumerate((formula, *terms, f"C = {explanation.back.cost:.6f}"), -1):
+        weight = "normal" if 0 <= row < 10 else "bold"
+        axes.text(1.75, row, written, va="center", ha="right", fontsize=9.5, fontweight=weight)
     axes.set(yticks=digits, ylim=(10.6, -1.6), xlim=(0, 1.75), xticks=[0, 0.5, 1], ylabel="digit")
     axes.set_xlabel("activation", x=0.285)
     axes.spines[["top", "right"]].set_visible(False)
@@ -112,31 +90,29 @@ def _draw_ledger(axes: Axes, explanation: Explanation, cost: Cost) -> None:
 
 
 def _draw_levers(axes: Axes, explanation: Explanation) -> None:
-    levers = explanation.levers
-    names = ("bias", "weights", "activations\nbefore")
-    places = np.arange(3)
-    axes.bar(places - 0.2, [lever.predicted for lever in levers], 0.38, color=BLUE, label="predicted")
-    axes.bar(places + 0.2, [lever.measured for lever in levers], 0.38, color=ORANGE, label="measured")
+    levers, position = explanation.levers, np.arange(3)
+    axes.bar(position - 0.2, [lever.predicted for lever in levers], 0.38, color=BLUE, label="predicted")
+    axes.bar(position + 0.2, [lever.measured for lever in levers], 0.38, color=ORANGE, label="measured")
     axes.axhline(0, color="0.3", linewidth=0.8)
-    axes.set_xticks(places, names)
+    axes.set_xticks(position, ("bias", "weights", "activations\nbefore"))
     axes.set(ylabel="change of the cost C")
-    axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
     axes.margins(y=0.4)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9)
-    axes.set_title(
-        f"three levers that raise the output for {explanation.label},\neach moved by a length of 0.01", fontsize=10
-    )
+    title = f"three levers that raise the output for {explanation.label},\neach moved by a length of 0.01"
+    _finish(axes, title)
 
 
 def _draw_slopes(axes: Axes, explanation: Explanation) -> None:
-    inputs, delta = explanation.activations[-2], float(explanation.levers.bias.slopes[0])
+    inputs, delta = np.asarray(explanation.activations[-2]), float(explanation.levers.bias.slopes[0])
     ends = np.array([min(0.0, inputs.min()), max(1e-3, inputs.max())])
     axes.plot(ends, delta * ends, color=BLUE, label=f"δx, δ = {delta:.3g}")
     axes.scatter(inputs, explanation.measured, color=ORANGE, s=30, zorder=3, label="measured")
     axes.set(xlabel="input x of the weight", ylabel="slope ∂C/∂w")
-    axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
     axes.grid(alpha=0.3)
+    _finish(axes, f"the weights into {explanation.label}:\na slope is δ times the input")
+
+
+def _finish(axes: Axes, title: str) -> None:
+    axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=9)
-    axes.set_title(f"the weights into {explanation.label}:\na slope is δ times the input", fontsize=10)
+    axes.set_title(title, fontsize=10)

@@ -1,0 +1,105 @@
+"""The figures of an evaluation: confusion, mistakes, calibration, each digit, and noise."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+
+from jaxmnist.plots.style import BLUE, ORANGE
+from jaxmnist.plots.training import confusion, mistakes
+from jaxmnist.studies.evaluation import SURE_FROM, Calibration, Digits, Evaluation, Images, Noise
+
+
+def figures(
+    evaluation: Evaluation, images: Images, noise: Mapping[str, Images], network: str, dataset: str
+) -> dict[str, Figure]:
+    """Draw an evaluation.
+
+    Args:
+        evaluation: the numbers.
+        images: of the test set.
+        noise: the images of each kind of noise.
+        network: its name, for the titles.
+        dataset: the name of the data whose test set it is.
+    """
+    wrong, worst = evaluation.examples - evaluation.right, evaluation.mistakes
+    tested = f"{network}, tested on {dataset}"
+    share = f"{tested}: {evaluation.right:,} of {evaluation.examples:,} images read right"
+    most = f"{tested}: the most confident of {wrong:,} mistakes"
+    return {
+        "confusion.png": confusion(evaluation.confusion, share),
+        "mistakes.png": mistakes(images[worst.indices], worst.label, worst.outputs, most),
+        "calibration.png": draw_calibration(evaluation.calibration, f"{tested}: is it right as often as it says?"),
+        "digits.png": draw_digits(evaluation.digits, f"{tested}: precision and recall of each digit"),
+        "noise.png": draw_noise(evaluation.noise, noise, network),
+    }
+
+
+def draw_calibration(calibration: Calibration, title: str) -> Figure:
+    """Draw how often the network is right at which confidence, and how many images have that confidence."""
+    figure = Figure(figsize=(7, 6.4), layout="constrained")
+    figure.suptitle(title)
+    reliability, histogram = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    right, reach = calibration.right, _reach(calibration.right, calibration.right_interval_95)
+    reliability.plot([0, 1], [0, 1], color="0.5", linestyle="--", label="as often as it says")
+    measured = {"fmt": "o", "color": BLUE, "capsize": 3, "label": "measured, with 95 % intervals"}
+    reliability.errorbar(calibration.confidence, right, reach, **measured)
+    reliability.set(ylabel="share read right", ylim=(-0.02, 1.02), xlim=(0, 1))
+    error = f"expected calibration error {calibration.expected_error:.4f}"
+    reliability.set_title(error, fontsize="medium", color="0.35")
+    reliability.legend(frameon=False)
+    reliability.grid(alpha=0.3)
+    width = 1 / len(right)
+    bars = histogram.bar(
+        width * np.arange(len(right)), calibration.examples, width, align="edge", color=BLUE, edgecolor="white"
+    )
+    histogram.bar_label(bars, [f"{count:,}" if count else "" for count in calibration.examples], fontsize=9)
+    histogram.set_yscale("symlog", linthresh=10)
+    histogram.margins(y=0.25)
+    histogram.set(xlabel="confidence: the largest output", ylabel="images")
+    for axes in (reliability, histogram):
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def draw_digits(digits: Digits, title: str) -> Figure:
+    """Draw precision and recall of each digit, recall with its interval."""
+    figure = Figure(figsize=(7, 4.6), layout="constrained")
+    axes = figure.subplots()
+    number = np.arange(10)
+    label = "recall: of this digit's images, the share read right (95 % intervals)"
+    reach = 100 * _reach(digits.recall, digits.recall_interval_95)
+    axes.errorbar(number - 0.1, 100 * digits.recall, reach, fmt="o", color=BLUE, capsize=3, label=label)
+    label = "precision: of the images read as this digit, the share that are right"
+    axes.scatter(number + 0.1, 100 * digits.precision, marker="s", color=ORANGE, zorder=3, label=label)
+    axes.set(xticks=number, xlabel="digit", ylabel="share (%)", title=title)
+    axes.margins(y=0.25)
+    axes.grid(alpha=0.3, axis="y")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="lower left", fontsize=9)
+    return figure
+
+
+def draw_noise(noise: Mapping[str, Noise], images: Mapping[str, Images], network: str) -> Figure:
+    """Draw the noise of which the network is surest, named as noise."""
+    figure = Figure(figsize=(9, 0.6 + 3.6 * len(noise)), layout="constrained")
+    figure.suptitle(f"None of these is a digit, yet {network} must name one for each: the noise of which it is surest")
+    parts = figure.subfigures(len(noise), 1, squeeze=False)[:, 0]
+    for part, (kind, result) in zip(parts, noise.items(), strict=True):
+        of = f"{kind}: {result.sure:,} of {result.images:,} have a confidence of {SURE_FROM} or more"
+        part.suptitle(of, fontsize="medium")
+        panels = part.subplots(2, 6).ravel()
+        for axes in panels:
+            axes.set(xticks=[], yticks=[], visible=False)
+        for axes, index, outputs in zip(panels, result.surest, result.surest_outputs, strict=False):
+            axes.set_visible(True)
+            axes.imshow(images[kind][index].reshape(28, 28), cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
+            axes.set_title(f"noise, read as {outputs.argmax()}\nconfidence {outputs.max():.2f}", fontsize=9)
+    return figure
+
+
+def _reach(shares: Float[np.ndarray, "n"], intervals: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "2 n"]:
+    """The distances from shares to their intervals' ends, which rounding could make negative."""
+    low, high = intervals.T
+    return np.maximum((shares - low, high - shares), 0)

@@ -1,0 +1,186 @@
+"""A training run in its folder: epoch by epoch on the host, so that progress shows and a stop loses next to nothing."""
+
+import dataclasses
+import hashlib
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxmnist.config import config_from
+from jaxmnist.metrics import Metrics
+from jaxmnist.runs import checkpoint
+from jaxmnist.runs.files import previous
+from jaxmnist.runs.health import SMALLER_STEPS, last_good_step, why_not_learning
+from jaxmnist.runs.results import Progress, Run, write_json, write_metrics
+from jaxmnist.sources import Splits
+from jaxmnist.training import History, TrainState, measure, start, train_epoch
+
+CHECKPOINT = "checkpoint.safetensors"
+
+SAVE_INTERVAL = 1.0
+"""Least seconds from one checkpoint to the next. A checkpoint takes 1 to 10 ms, a short epoch less."""
+
+
+def first_progress(run: Run) -> Progress:
+    """Make the progress of a new run: the random start."""
+    return Progress(start(jax.random.key(run.metadata["seed"]), run.config), [], {})
+
+
+def train(
+    run: Run,
+    progress: Progress,
+    on_epoch: Callable[[int, History], object] = lambda epoch, entry: None,
+    stop_requested: Callable[[], bool] = lambda: False,
+) -> tuple[Progress, str | None]:
+    """Train to the recipe's last epoch and save checkpoints: about once a second, and at the end.
+
+    Args:
+        run: the run.
+        progress: where to start from.
+        on_epoch: called after each epoch with its number and its measurements.
+        stop_requested: asked before each epoch; if true, training stops there.
+
+    Returns:
+        The progress, and why the run was given up, or None.
+
+    Raises:
+        OSError: if a file can't be written; the last checkpoint stays.
+    """
+    state, history, seconds = progress.state, list(progress.history), defaultdict(float, progress.seconds)
+    epochs, (train_set, test_set) = int(run.config.epochs), (run.splits.train, run.splits.test)
+    if len(history) > epochs:
+        return progress, None
+    with timed("compile", seconds):
+        compiled_epoch = train_epoch.lower(state, train_set, run.config).compile()
+        compiled_measure = jax.jit(measure).lower(state, train_set, test_set, run.config).compile()
+    write_json(run.folder / "config.json", run.metadata)
+    saved_at = time.monotonic()
+    if not history:
+        with timed("evaluate", seconds):
+            history.append(jax.device_get(compiled_measure(state, train_set, test_set, run.config)))
+        _save(run, Progress(state, history, seconds))
+    while len(history) <= epochs and not stop_requested():
+        before = state
+        with timed("train", seconds):
+            state, costs = compiled_epoch(state, train_set, run.config)
+            costs.block_until_ready()  # signals are heard meanwhile
+        with timed("evaluate", seconds):
+            history.append(jax.device_get(compiled_measure(state, train_set, test_set, run.config)))
+        problem = _problem(run, before, costs, history)
+        if problem:
+            return Progress(state, history, seconds), problem
+        if time.monotonic() - saved_at >= SAVE_INTERVAL:
+            _save(run, Progress(state, history, seconds))
+            saved_at = time.monotonic()
+        on_epoch(len(history) - 1, history[-1])
+    _save(run, Progress(state, history, seconds))
+    return Progress(state, history, seconds), None
+
+
+def restore(run: Run) -> tuple[Progress, str]:
+    """Read the last checkpoint, or the one before if that is damaged, or make the start if there is none.
+
+    Returns:
+        The progress, and a warning about a damaged checkpoint, or "".
+
+    Raises:
+        ValueError: if the data has changed, or all checkpoints are damaged or belong to another run or a longer one.
+    """
+    name, origin, *_ = run.splits
+    if digest(run.splits) != run.metadata.get("data_sha256"):
+        raise ValueError(
+            f"{run.folder}: was trained on other data than {name} from {origin}, expected that of "
+            f"{run.metadata.get('origin')}; name its folder with the environment variable JAXMNIST_DATA_DIR"
+        )
+    latest = run.folder / CHECKPOINT
+    problems: list[str] = []
+    for path in filter(Path.exists, (latest, previous(latest))):
+        try:
+            progress = _read(path, run)
+        except ValueError as problem:
+            problems.append(str(problem))
+            continue
+        done = len(progress.history) - 1
+        if done > int(run.config.epochs):
+            raise ValueError(
+                f"epochs={run.config.epochs}: {run.folder} has made {done} already; expected at least as many"
+            )
+        if not problems:
+            return progress, ""
+        # Moved away, since the next checkpoint would put the damaged file in the good one's place.
+        damaged = latest.replace(latest.with_name(f"{CHECKPOINT}.damaged"))
+        return progress, f"{problems[0]}; going on from {path.name}, the damaged file is now {damaged.name}"
+    if problems:
+        raise ValueError("; ".join(problems))
+    return first_progress(run), ""
+
+
+def digest(splits: Splits) -> str:
+    """Compute the sha256 of all images and labels, by which a resumed run knows its data."""
+    sha256 = hashlib.sha256()
+    for array in (*splits.train, *splits.test):
+        sha256.update(np.ascontiguousarray(array).data)
+    return sha256.hexdigest()
+
+
+@contextmanager
+def timed(purpose: str, seconds: dict[str, float]) -> Iterator[None]:
+    """Add the seconds that the block takes to those spent for this purpose."""
+    begin = time.perf_counter()
+    yield
+    seconds[purpose] = seconds.get(purpose, 0.0) + time.perf_counter() - begin
+
+
+def _save(run: Run, progress: Progress) -> None:
+    """Write the checkpoint and the metrics so far."""
+    with timed("save", progress.seconds):
+        about = {**run.metadata, "epoch": len(progress.history) - 1, "seconds": progress.seconds}
+        history = jax.tree.map(lambda *entries: np.stack(entries), *progress.history)
+        tree = {"state": progress.state, "history": history}
+        checkpoint.save(run.folder / CHECKPOINT, tree, about, keep_previous=True)
+        write_metrics(run.folder / "metrics.csv", progress.history)
+
+
+def _read(path: Path, run: Run) -> Progress:
+    tensors, about = checkpoint.read(path)
+    for name in ("seed", "dataset", "data_sha256"):
+        if about.get(name) != run.metadata.get(name):
+            raise ValueError(
+                f"{path}: {name} {about.get(name)!r}, expected {run.metadata.get(name)!r} as in config.json"
+            )
+    config = config_from(about.get("config")).resolved(run.splits.train.labels.shape[0])
+    if dataclasses.replace(config, epochs=run.config.epochs) != run.config:
+        raise ValueError(f"{path}: recipe {config.to_json()}, expected {run.config.to_json()} as in config.json")
+    epoch = about["epoch"]
+
+    def template() -> dict[str, Any]:
+        numbers = jnp.zeros(epoch + 1)
+        return {"state": first_progress(run).state, "history": History(*[Metrics(numbers, numbers)] * 2)}
+
+    tree = checkpoint.restore(path, tensors, jax.eval_shape(template))
+    history = jax.device_get(tree["history"])
+    entries = [jax.tree.map(lambda column, index=index: column[index], history) for index in range(epoch + 1)]
+    return Progress(tree["state"], entries, about["seconds"])
+
+
+def _problem(run: Run, before: TrainState, costs: Float[Array, "steps"], history: list[History]) -> str | None:
+    """Say why to give the run up after its last epoch, or None; keep the network from before a bad step."""
+    epoch, steps = len(history) - 1, costs.shape[0]
+    if np.isfinite(costs).all() and np.isfinite(history[-1].train.cost):
+        share = epoch / int(run.config.epochs)
+        return why_not_learning(history[0], history[-2], history[-1], epoch * steps, share)
+    good, index = last_good_step(before, run.splits.train, run.config)
+    bad = f"step {int(index) + 1:,} of epoch {epoch}"
+    if index == steps:  # all steps are finite, but the cost of all examples after them isn't
+        bad, good = f"epoch {epoch}", before
+    path = run.folder / "last_good.safetensors"
+    checkpoint.save_network(path, good.params, run.config, run.metadata)
+    return f"{bad} gives numbers that are not finite (the network before it: {path}); {SMALLER_STEPS}"

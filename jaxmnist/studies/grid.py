@@ -1,0 +1,155 @@
+"""A grid of settings: each is trained from several random starts, and measured on held-out training examples.
+
+A sweep holds out one fold of the training set; k-fold cross-validation holds out each of k folds in turn.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from itertools import product
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from jaxmnist.config import Config, validate
+from jaxmnist.dataset import Dataset, stratified_folds, take
+from jaxmnist.population import GROUP_SIZE, make_members, train_population
+
+PURPOSE = 2
+"""Folded into `jax.random.key(0)`, it gives a grid a key that no network has: 0 and 1 would give the two keys that
+`training.start` splits off for seed 0."""
+
+FAIR_LENGTHS = (0.25, 1.0, 4.0)
+"""The η/(1−μ) of fair learning rates: the length to which steps in one direction add up. In five epochs of MNIST
+μ = 0.5 and 0.9 do best near 4, 0.95 near 1 and 0.99 near 0.2."""
+
+MAX_NETWORKS = 100_000
+"""Most networks of a grid: their weights alone take 5 GB."""
+
+
+class Grid(NamedTuple):
+    """Which networks to train."""
+
+    configs: tuple[Config, ...]  # the settings, as from `combine`; epochs are passes over the other folds
+    seeds: int  # random starts of each setting: the seeds 0 to `seeds` − 1
+    folds: int  # equal parts of the training set; see `dataset.stratified_folds`
+    held_out: int  # how many of the folds are held out, one after the other
+    metric: Literal["cost", "accuracy"] = "cost"  # which ranks the settings: lowest mean cost, or highest mean accuracy
+
+
+class Result(NamedTuple):
+    """What was measured of every network at its end; arrays have shape (settings, folds held out, seeds)."""
+
+    grid: Grid  # what was trained, resolved
+    fold_size: int  # examples in a fold
+    cost: Float[np.ndarray, "settings folds seeds"]  # mean cost per held-out example
+    accuracy: Float[np.ndarray, "settings folds seeds"]  # share of the held-out examples, 0 to 1
+    training_cost: Float[np.ndarray, "settings folds seeds"]  # mean cost of the last epoch's minibatches
+    diverged_at: Int[np.ndarray, "settings folds seeds"]  # the step from 1, as in `population.Population`; 0 if never
+
+
+def combine(
+    config: Config,
+    optimizers: Sequence[Literal["sgd", "momentum", "nesterov"]],
+    batch_sizes: Sequence[int | Literal["full"]],
+    momenta: Sequence[float],
+    learning_rates: Sequence[float] | Literal["fair"],
+) -> tuple[Config, ...]:
+    """Combine every optimizer, batch size and momentum with every learning rate; the rate changes fastest.
+
+    Args:
+        config: the rest of the recipe.
+        optimizers: names.
+        batch_sizes: examples in a minibatch.
+        momenta: μ.
+        learning_rates: η; fair gives each μ the rates `FAIR_LENGTHS` · (1 − μ).
+
+    Raises:
+        ValueError: if a list is empty or repeats a value, or a setting breaks a rule of `config.validate`.
+    """
+    lists = {"optimizer": optimizers, "batch_size": batch_sizes, "momentum": momenta, "learning_rate": learning_rates}
+    for name, values in lists.items():
+        if not values:
+            raise ValueError(f"{name}=(none): expected at least one value; for example {name}={getattr(Config, name)}")
+        if values != "fair" and len(set(values)) < len(values):
+            raise ValueError(f"{name}={' '.join(map(str, values))}: expected each value once")
+    configs = []
+    for optimizer, batch_size, momentum in product(optimizers, batch_sizes, momenta):
+        shared = dataclasses.replace(config, optimizer=optimizer, batch_size=batch_size, momentum=momentum)
+        validate(shared)
+        fair = [float(f"{length * (1 - momentum):.6g}") for length in FAIR_LENGTHS]
+        for rate in fair if learning_rates == "fair" else learning_rates:
+            configs.append(dataclasses.replace(shared, learning_rate=rate))
+            validate(configs[-1])
+    return tuple(configs)
+
+
+def momentum_and_rate(config: Config) -> tuple[float, float]:
+    """Return μ and η of a setting as plain numbers."""
+    momentum, learning_rate = np.array([config.momentum, config.learning_rate], float).tolist()
+    return momentum, learning_rate
+
+
+def resolved(grid: Grid, train_set: Dataset) -> Grid:
+    """Check a grid against its data, and resolve its recipes.
+
+    Raises:
+        ValueError: naming the argument that doesn't fit.
+    """
+    labels, counts = np.unique(train_set.labels, return_counts=True)
+    if not 2 <= grid.folds <= counts.min():
+        raise ValueError(
+            f"folds={grid.folds}: expected from 2 to {counts.min():,}, as each fold needs an example of the rarest "
+            f"digit, {labels[counts.argmin()]}; for example folds=5"
+        )
+    networks = len(grid.configs) * grid.held_out
+    if not 1 <= grid.seeds <= MAX_NETWORKS // networks:
+        raise ValueError(
+            f"seeds={grid.seeds}: expected from 1 to {MAX_NETWORKS // networks:,}, as each seed is {networks:,} "
+            f"networks and a grid has at most {MAX_NETWORKS:,}; for example seeds=3"
+        )
+    examples = train_set.labels.shape[0] // grid.folds * (grid.folds - 1)
+    return grid._replace(configs=tuple(config.resolved(examples) for config in grid.configs))
+
+
+def run(
+    key: Key[Array, ""],
+    grid: Grid,
+    train_set: Dataset,
+    group_size: int = GROUP_SIZE,
+    on_progress: Callable[[int], object] = lambda epochs: None,
+) -> Result:
+    """Train and measure all networks of a grid.
+
+    For each fold that is held out, every setting is trained on the other folds, from the same random starts and on the
+    same minibatches. So settings can be compared fold by fold and seed by seed.
+
+    Args:
+        key: decides the folds and the shuffles.
+        grid: which networks.
+        train_set: what is divided into folds.
+        group_size: most networks to train at once, as in `train_population`.
+        on_progress: called with the number of networks that have made an epoch.
+
+    Raises:
+        ValueError: if `resolved` or `train_population` does.
+    """
+    grid = resolved(grid, train_set)
+    folds_key, shuffles_key = jax.random.split(key)
+    indices = stratified_folds(folds_key, train_set.labels, grid.folds)
+    measured = np.zeros((4, len(grid.configs), grid.held_out, grid.seeds))
+    programs = [(config.optimizer, config.batch_size) for config in grid.configs]
+    for fold, shuffle_key in enumerate(jax.random.split(shuffles_key, grid.held_out)):
+        held_out = take(train_set, indices[fold])
+        learnt = take(train_set, jnp.delete(indices, fold, axis=0).ravel())
+        for program in dict.fromkeys(programs):
+            rows = [row for row, other in enumerate(programs) if other == program]
+            settings = [momentum_and_rate(grid.configs[row]) for row in rows]
+            members, config = make_members(settings, range(grid.seeds)), grid.configs[rows[0]]
+            trained = train_population(members, shuffle_key, learnt, held_out, config, group_size, on_progress)
+            last = (trained.held_out.cost[:, -1], trained.held_out.accuracy[:, -1], trained.running_cost[:, -1])
+            measured[:, rows, fold] = np.reshape([*last, trained.diverged_at], (4, len(rows), grid.seeds))
+    cost, accuracy, training_cost, diverged_at = measured
+    return Result(grid, indices.shape[1], cost, accuracy, training_cost, diverged_at.astype(int))

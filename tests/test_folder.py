@@ -1,0 +1,88 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jaxmnist.runs.files import TEMPORARY
+from jaxmnist.runs.folder import created, held, listed, refuse_used
+
+
+def test_folders_made_in_the_same_second_have_different_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = set()
+    for _ in range(3):
+        with created(None, "sgd") as folder:
+            (folder / "result").write_text("")
+            names.add(folder)
+    assert len(names) == 3
+    assert {folder.parent for folder in names} == {Path("runs")}
+    assert all("-sgd" in folder.name for folder in names)
+
+
+def test_a_folder_that_stays_empty_is_removed_unless_it_was_there_before(tmp_path):
+    for existed in (False, True):
+        folder = tmp_path / str(existed)
+        if existed:
+            folder.mkdir()
+        with pytest.raises(KeyboardInterrupt), created(folder, ""):
+            raise KeyboardInterrupt
+        assert folder.exists() == existed
+
+
+def test_a_used_folder_is_refused_and_stays_as_it_is(tmp_path):
+    (tmp_path / "result").write_text("1")
+    with pytest.raises(ValueError, match=r"run_dir=.*: holds result already.*choose another folder"):
+        refuse_used(tmp_path)
+    with pytest.raises(ValueError, match="holds result already"), created(tmp_path, ""):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["result"]
+
+
+def test_hidden_files_do_not_make_a_folder_used(tmp_path):
+    partial = tmp_path / f".0123abcd{TEMPORARY}"
+    partial.write_text("left by a killed process")
+    with created(tmp_path, "") as folder:
+        assert listed(folder) == ""
+        assert not partial.exists()
+
+
+def test_a_held_folder_is_refused_by_the_number_of_the_process(tmp_path):
+    with created(tmp_path / "r", "") as folder:
+        for refused in (lambda: refuse_used(folder), lambda: held(folder).__enter__()):
+            with pytest.raises(ValueError, match=rf"process {os.getpid()} is writing there"):
+                refused()
+        (folder / "result").write_text("")
+    with held(folder):
+        pass
+    assert [path.name for path in folder.iterdir()] == ["result"]
+
+
+def test_a_killed_process_holds_no_folder(tmp_path):
+    hold = f"""
+import os, pathlib, signal
+from jaxmnist.runs.files import TEMPORARY
+from jaxmnist.runs.folder import held
+with held(pathlib.Path({str(tmp_path)!r})):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", hold]).returncode == -9
+    assert (tmp_path / ".lock").exists()
+    with held(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("inside", ["file", "file/folder"])
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path, inside):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"can't be written .*; choose another folder"), created(tmp_path / inside, ""):
+        pass
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder_is_an_error(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(OSError, match="can't be written"), created(tmp_path, ""):
+        pass
+    tmp_path.chmod(0o700)

@@ -1,0 +1,66 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxmnist.config import Config
+from jaxmnist.plots.grid import figures
+from jaxmnist.plots.style import png
+from jaxmnist.studies.grid import Grid, Result, combine
+
+RANDOM = np.random.default_rng(0)
+
+
+def make(optimizers, batch_sizes, momenta, rates, held_out, seeds, accuracy=None):
+    """A result with random accuracies, or these."""
+    configs = combine(Config(epochs=3), optimizers, batch_sizes, momenta, rates)
+    shape = (len(configs), held_out, seeds)
+    accuracy = RANDOM.random(shape) if accuracy is None else np.reshape(accuracy, shape)
+    return Result(Grid(configs, seeds, 5, held_out), 100, 1 - accuracy, accuracy, accuracy, np.zeros(shape, int))
+
+
+BOTH = ["momentum", "nesterov"]
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        pytest.param(make(BOTH, [32], [0.5, 0.9, 0.95, 0.99], "fair", 5, 3), id="cross-validation"),
+        pytest.param(make(BOTH, [32], [0.9], [0.1], 2, 1), id="one momentum"),
+        pytest.param(make(["sgd"], [32], [0.9], [0.1], 1, 1), id="one network"),
+        pytest.param(make(["nesterov"], [16, 32, 64], [0.5, 0.9], [0.1, 0.2, 0.4], 1, 4), id="three maps"),
+        pytest.param(make(BOTH, [32], [0.5, 0.9], "fair", 1, 2), id="a map with gaps"),
+        pytest.param(make(["nesterov"], [32], [0.9], [0.1, 0.2], 1, 2, np.full(4, 0.1)), id="all alike"),
+        pytest.param(
+            make(BOTH, [32], [0.5], [0.1], 2, 1)._replace(cost=np.full((2, 2, 1), np.inf)), id="infinite costs"
+        ),
+    ],
+)
+def test_every_figure_draws_at_a_readable_size(result):
+    ((name, figure),) = figures(result, "digits").items()
+    assert name == ("accuracy" if result.grid.held_out == 1 else "cross_validation")
+    with Image.open(io.BytesIO(png(figure))) as image:
+        assert image.width >= 800
+        assert len(image.convert("RGB").getcolors(1 << 20)) > 2
+
+
+def test_cross_validation_shows_the_best_rate_of_each_momentum_with_mean_and_standard_error():
+    accuracy = RANDOM.random((2, 2, 2, 4)) / 2  # optimizer, momentum, rate, fold
+    accuracy[1, 0, 0] += 0.5  # nesterov's best rates are the first for μ = 0.5, and the second for 0.9
+    accuracy[1, 1, 1] += 0.5
+    accuracy[0, :, 0] += 0.5
+    result = make(BOTH, [32], [0.5, 0.9], [0.1, 0.2], 4, 1, accuracy)
+    axes = figures(result, "digits")["cross_validation"].axes[1]
+    line, _caps, bars = axes.containers[1]
+    wrong = 100 * (1 - accuracy[1, [0, 1], [0, 1]])
+    np.testing.assert_allclose(line.get_ydata(), wrong.mean(axis=1))
+    ends = np.array([segment[:, 1] for segment in bars[0].get_segments()])
+    np.testing.assert_allclose(ends[:, 1] - ends[:, 0], wrong.std(axis=1, ddof=1))  # ± σ/√4
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["μ = 0.5\nη = 0.1", "μ = 0.9\nη = 0.1 / 0.2"]
+
+
+def test_the_map_writes_mean_and_standard_deviation():
+    result = make(["nesterov"], [32], [0.9], [0.1, 0.2], 1, 2, [0.90, 0.92, 0.50, 0.70])
+    figure = figures(result, "digits")["accuracy"]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["91.00\n± 1.41", "60.00\n± 14.14"]
