@@ -173,8 +173,10 @@ def read_right(name, digits, labels, made):
     return np.mean(read == labels) / np.mean(untouched == labels)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("count", [300, 3000])  # of 300 a network that loses nothing reads ≥ 0.97 in 99 of 100 samples
+@pytest.mark.parametrize(
+    "count",  # of 300 a network that loses nothing reads ≥ 0.97 in 99 of 100 samples
+    [pytest.param(300, marks=pytest.mark.slow), pytest.param(3000, marks=pytest.mark.measured)],
+)
 def test_pasted_digits_are_read_almost_as_well_as_untouched_ones(digits, labels, count):
     random = np.random.default_rng(0)
     made = [pasted(digit, random) for digit in digits[:count]]

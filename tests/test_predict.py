@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 
-import command_line
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -211,16 +210,16 @@ def test_a_network_whose_outputs_are_not_finite_is_refused_by_name(predict, tmp_
         assert errors.startswith("error: --run huge.safetensors: ")
 
 
-def test_names_that_are_not_utf_8_are_printed_with_escapes(tmp_path, digits):
+def test_names_that_are_not_utf_8_are_printed_with_escapes(predict, tmp_path, digits):
     folder = tmp_path / "pictures"
     folder.mkdir()
     written(folder / "7.png", enlarged(digits[0], 90)).rename(folder / "caf\udce9.png")
     written(folder / "good.png", enlarged(digits[1], 90))
-    result = command_line.run(tmp_path, "predict", folder, PYTHONIOENCODING="utf-8:strict")
-    assert (result.returncode, result.stderr) == (0, "")
-    assert [line.split("/")[-1] for line in result.stdout.splitlines()[1:3]] == ["caf\\udce9.png", "good.png"]
-    result = command_line.run(tmp_path, "predict", folder, "--json", PYTHONIOENCODING="utf-8:strict")
-    assert json.loads(result.stdout)["readings"][0]["image"] == str(folder / "caf\udce9.png")  # JSON has the name
+    code, output, errors = predict(folder)
+    assert (code, errors) == (0, "")
+    assert [line.split("/")[-1] for line in output.splitlines()[1:3]] == ["caf\\udce9.png", "good.png"]
+    content = json.loads(predict(folder, "--json")[1])
+    assert content["readings"][0]["image"] == str(folder / "caf\udce9.png")  # JSON has the name itself
 
 
 def fastest(times, command, **options):
