@@ -46,7 +46,7 @@ def save(path: str | Path, tree: Any, about: Mapping[str, Any], keep_previous: b
     """Write a pytree, whole or not at all. The same arrays and `about` give the same bytes.
 
     Args:
-        path: the file, usually named `….safetensors`.
+        path: the file.
         tree: a pytree of arrays and keys of `jax.random`.
         about: what a reader needs beside the arrays; anything that JSON can hold.
         keep_previous: whether to keep the old file, as `….previous`.
@@ -81,22 +81,18 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 def restore(path: Path, tensors: Mapping[str, np.ndarray], template: PyTree) -> PyTree:
     """Put the arrays that `read` returned for `path` into a pytree of `template`'s structure, shapes and dtypes.
 
-    Args:
-        path: the file, for errors.
-        tensors: its arrays.
-        template: a pytree of arrays or `jax.ShapeDtypeStruct`s; see `jax.eval_shape`.
-
     Raises:
         ValueError: if a name, shape or dtype differs, or a number isn't finite.
     """
     leaves = _named(template)
-    expected = {name: _described(jax.eval_shape(_as_data, leaf)) for name, leaf in leaves.items()}
-    found = {name: _described(tensor) for name, tensor in tensors.items()}
-    for name in sorted(expected.keys() | found.keys()):
-        if found.get(name) != expected.get(name):
-            raise ValueError(
-                f"{path}: {name} is {found.get(name, 'missing')}, expected {expected.get(name, 'no such array')}"
-            )
+    expected = {name: jax.eval_shape(_as_data, leaf) for name, leaf in leaves.items()}
+    described, needed = (
+        {name: f"{array.dtype}{list(array.shape)}" for name, array in arrays.items()} for arrays in (tensors, expected)
+    )
+    for name in sorted(described.keys() | needed.keys()):
+        if described.get(name) != needed.get(name):
+            was, should_be = described.get(name, "missing"), needed.get(name, "no such array")
+            raise ValueError(f"{path}: {name} is {was}, expected {should_be}")
         if not np.all(np.isfinite(tensors[name])):
             raise ValueError(f"{path}: {name} has infinite numbers or NaN, expected finite numbers")
     data = jax.tree.unflatten(jax.tree.structure(template), [jnp.asarray(tensors[name]) for name in leaves])
@@ -164,10 +160,6 @@ def _verified(content: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 def _digests(tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
     return {name: hashlib.sha256(tensor.tobytes()).hexdigest() for name, tensor in tensors.items()}
-
-
-def _described(array: Any) -> str:
-    return f"{array.dtype}{list(array.shape)}"
 
 
 def _named(tree: Any) -> dict[str, Any]:

@@ -41,11 +41,11 @@ def load(
     """Load a data set onto JAX's default device.
 
     Args:
-        name: mnist, fashion_mnist and kmnist come from the data folder if one is named, else from the cache,
-            into which missing files are downloaded. digits is scikit-learn's 8×8 digits, made like MNIST. auto is
-            mnist, or digits with a `notice` if MNIST isn't available.
-        data_dir: a folder with the four IDX files, gzipped or plain, or with a subfolder of them named like
-            the data set; by default the environment variable JAXMNIST_DATA_DIR. Not allowed with digits.
+        name: mnist, fashion_mnist and kmnist come from the data folder if one is named, else from the cache, which
+            downloads fill. digits is scikit-learn's 8×8 digits, made like MNIST. auto is mnist, or digits with a
+            `notice` if MNIST isn't available.
+        data_dir: a folder with the four IDX files, gzipped or plain, or with a subfolder named like the data set; by
+            default the environment variable JAXMNIST_DATA_DIR. Not allowed with digits.
         on_progress: called while a file is downloaded.
 
     Raises:
@@ -100,7 +100,7 @@ def catalogue(name: DownloadedName) -> dict[str, RemoteFile]:
 
 
 def _from_cache(name: DownloadedName, on_progress: Progress) -> Splits:
-    """Read the data set from the cache, after downloading the files that are missing or damaged there."""
+    """Read the data set from the cache; download what is missing or damaged there."""
     folder = cache_dir() / name
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)

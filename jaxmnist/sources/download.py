@@ -33,12 +33,7 @@ class RemoteFile(NamedTuple):
 
 
 def fetch(remote: RemoteFile, path: Path, on_progress: Callable[[int], object] = lambda arrived: None) -> None:
-    """Download a file into memory, verify it, and only then write it.
-
-    Args:
-        remote: the file to download.
-        path: where to write it; the folder exists.
-        on_progress: called with the number of bytes that have arrived so far.
+    """Download a file into memory, verify it, and only then write it to `path`, whose folder exists.
 
     Raises:
         DownloadError: if the server doesn't answer in time, stalls, or sends anything but this file; then nothing
