@@ -1,4 +1,4 @@
-"""A real browser for the page that `jaxmnist page` makes. As a program it takes the README's picture of one:
+"""A real browser for the page that `jaxmnist page` makes. Run as a program, it takes the README's picture of one:
 
 jaxmnist page --output runs/page.html && python tests/browser.py runs/page.html notebooks/pictures/page.png
 """
@@ -35,13 +35,13 @@ EIGHT = [(100 + wide * math.sin(turn), middle + side * high * math.cos(turn))
 
 
 def executable():
-    """Where Chromium is; None where there is none."""
+    """Chromium's path, or None if it isn't installed."""
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 @contextlib.contextmanager
 def launched():
-    """Chromium, for a while."""
+    """A running Chromium, closed at the end."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -57,16 +57,16 @@ def draw(page, points):
     board = page.locator("#board")
     board.scroll_into_view_if_needed()
     box = board.bounding_box()
-    places = [(box["x"] + x / 200 * box["width"], box["y"] + y / 200 * box["height"]) for x, y in points]
-    page.mouse.move(*places[0])
+    points_on_page = [(box["x"] + x / 200 * box["width"], box["y"] + y / 200 * box["height"]) for x, y in points]
+    page.mouse.move(*points_on_page[0])
     page.mouse.down()
-    for place in places[1:]:
-        page.mouse.move(*place, steps=8)
+    for point in points_on_page[1:]:
+        page.mouse.move(*point, steps=8)
     page.mouse.up()
 
 
 def picture(page):
-    """What is seen of the page, in 128 colours: few enough for a small file."""
+    """A screenshot of the whole page, in 128 colours to keep the file small."""
     shot = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")
     buffer = io.BytesIO()
     shot.quantize(128, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)

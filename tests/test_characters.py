@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from jaxmnist.studies.characters import beside, shaded
+from jaxmnist.studies.characters import bar, beside, shaded
 
 
 def test_an_image_is_shaded_by_its_ink():
@@ -16,3 +17,10 @@ def test_an_image_is_shaded_by_its_ink():
 
 def test_the_longer_of_two_columns_is_whole():
     assert beside(["a"], ["b", "c"]) == [f"a{'b':>31}", f"{'c':>32}"]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.33, 0.5, 0.999, 1.0])
+def test_a_bar_is_as_long_as_its_share(share):
+    drawn = bar(share, 40)
+    eighths = sum("▏▎▍▌▋▊▉█".index(character) + 1 for character in drawn)
+    assert abs(eighths / 320 - share) <= 1 / 640

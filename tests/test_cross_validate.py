@@ -62,18 +62,10 @@ def test_programs_get_json_alone(cross_validate, tmp_path):
     ("arguments", "problem"),
     [
         ("--folds 1", "--folds 1: expected from 2 to"),
-        ("--folds 0", "--folds 0: expected from 2 to"),
-        ("--folds 142", "--folds 142: expected from 2 to"),
-        ("--momentum", "--momentum (none)"),
         ("--momentum 1", "--momentum 1.0: expected a number in [0, 1)"),
-        ("--learning-rate", "--learning-rate (none)"),
         ("--learning-rate 0.1 0.1", "--learning-rate 0.1 0.1: expected each value once"),
-        ("--learning-rate 0.1 0", "--learning-rate 0.0: expected"),
         ("--seeds 300000000", "--seeds 300000000: expected from 1 to 833"),
-        ("--epochs 0", "--epochs 0: expected"),
         ("--batch-size 1200", "--batch-size 1200: expected at most the 1,148 examples"),
-        ("--group-size 0", "--group-size 0: expected"),
-        (f"--run-dir {shlex.quote(__file__)}", __file__),
     ],
 )
 def test_bad_input_is_one_clear_line_and_exit_code_2(cross_validate, tmp_path, arguments, problem):

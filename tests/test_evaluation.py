@@ -27,7 +27,7 @@ from jaxmnist.studies.evaluation import (
 from jaxmnist.studies.evaluation_report import report
 
 
-def test_the_numbers_are_numpys_and_every_figure_draws():
+def test_the_numbers_are_numpys_and_missing_digits_draw_too():
     random = np.random.default_rng(0)
     images, labels = random.integers(0, 256, (60, 784)).astype(np.uint8), random.integers(0, 5, 60).astype(np.uint8)
     weights, biases = random.normal(0, 0.1, (10, 784)).astype(np.float32), np.zeros(10, np.float32)
@@ -49,8 +49,8 @@ def test_the_numbers_are_numpys_and_every_figure_draws():
     assert max(map(len, report(evaluation).splitlines())) <= 100
     drawn = figures(evaluation, images, noise, "network n", "d")
     assert list(drawn) == ["confusion.png", "mistakes.png", "calibration.png", "digits.png", "noise.png"]
-    for figure in drawn.values():  # digits 5 to 9 never come: their recall is NaN
-        with Image.open(io.BytesIO(png(figure))) as image:
+    for name in ("calibration.png", "digits.png", "noise.png"):  # bins are empty, and digits 5 to 9 never come
+        with Image.open(io.BytesIO(png(drawn[name]))) as image:
             assert min(image.size) >= 480
 
 

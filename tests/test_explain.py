@@ -1,7 +1,7 @@
 import time
 
 import command_line
-import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,7 +10,7 @@ from test_explanation import LINEAR, ledger
 from jaxmnist.cli import explain as command
 from jaxmnist.cli import main
 from jaxmnist.config import Config
-from jaxmnist.network import init
+from jaxmnist.network import Layer
 from jaxmnist.runs.checkpoint import save_network
 
 
@@ -30,7 +30,11 @@ def explain(tmp_path, monkeypatch, capsys):
 def save_run(folder, config=LINEAR, **about):
     """The part of a run's folder that explain reads."""
     folder.mkdir()
-    save_network(folder / "weights.safetensors", init(jax.random.key(0), config.sizes), config, about)
+    params = tuple(
+        Layer(jnp.zeros((outputs, inputs)), jnp.zeros(outputs))
+        for inputs, outputs in zip(config.sizes[:-1], config.sizes[1:], strict=True)
+    )
+    save_network(folder / "weights.safetensors", params, config, about)
     return folder
 
 

@@ -13,14 +13,13 @@ from jaxmnist.studies.grid import Grid, combine, resolved, run
 from jaxmnist.training import start, train_epoch
 
 KEY = jax.random.key(7)
-ONE_EPOCH = Config(sizes=(784, 10), epochs=1)
-SMALL = Grid((ONE_EPOCH,), seeds=1, folds=6, held_out=1)
+ONE_EPOCH = Config(sizes=(784, 10), cost="cross_entropy", epochs=1)
 
 
 @pytest.fixture(scope="module")
 def result(digits):
     """Settings of two optimizers, one of which diverges, on two of three folds, from two seeds."""
-    tame = dataclasses.replace(ONE_EPOCH, batch_size=16, learning_rate=0.3)
+    tame = dataclasses.replace(ONE_EPOCH, batch_size=16, learning_rate=0.01)
     other = dataclasses.replace(tame, optimizer="momentum")
     wild = dataclasses.replace(tame, momentum=0.95, learning_rate=1e38)
     return run(KEY, Grid((tame, other, wild, tame), seeds=2, folds=3, held_out=2), digits.train)
@@ -53,8 +52,9 @@ def test_a_network_of_a_grid_is_the_network_trained_alone_on_the_other_folds(dig
     learnt = take(digits.train, indices[jnp.array([0, 2])].ravel())
     state = start(jax.random.key(seed), config)._replace(key=jax.random.split(shuffles_key, 2)[fold])
     state, costs = train_epoch(state, learnt, config)
-    expected = evaluate(state.params, take(digits.train, indices[fold]))
+    expected = evaluate(state.params, take(digits.train, indices[fold]), cost=config.cost)
     network = setting, fold, seed
+    assert result.accuracy[network] > 0.5  # a network that learns
     # float32 sums in another order: about 1e-7, which the 59 steps have not grown past 1e-4
     assert result.cost[network] == pytest.approx(float(expected.cost), rel=1e-4)
     assert result.training_cost[network] == pytest.approx(float(costs.mean()), rel=1e-4)
@@ -70,26 +70,23 @@ def test_only_the_setting_that_diverges_is_affected(digits, result):
         assert np.array_equal(array[[0, 1, 3]], other[[0, 1, 3]])
 
 
-def test_no_network_learns_from_the_fold_that_measures_it(digits):
-    indices = np.asarray(stratified_folds(jax.random.split(KEY)[0], digits.train.labels, 6))
-    images = np.asarray(digits.train.images)
-    results = []
-    for hidden in (None, indices[0], indices[3, :100]):
-        changed = images.copy()
-        if hidden is not None:
-            changed[hidden] = 255 - changed[hidden]
-        results.append(run(KEY, SMALL, digits.train._replace(images=jnp.asarray(changed))))
-    plain, held_out_changed, learnt_changed = results
-    assert plain.fold_size == 239
-    assert held_out_changed.training_cost == plain.training_cost
-    assert held_out_changed.cost != plain.cost
-    assert learnt_changed.training_cost != plain.training_cost
+def test_no_network_learns_from_the_fold_that_measures_it(digits, result):
+    indices = np.asarray(stratified_folds(jax.random.split(KEY)[0], digits.train.labels, 3))
+    images = np.array(digits.train.images)
+    images[indices[0]] = images[indices[0], ::-1]
+    changed = run(KEY, result.grid, digits.train._replace(images=jnp.asarray(images)))
+    tame = [0, 1, 3]
+    assert np.array_equal(changed.training_cost[tame, 0], result.training_cost[tame, 0])
+    assert (changed.cost[tame, 0] != result.cost[tame, 0]).all()
+    assert (changed.training_cost[tame, 1] != result.training_cost[tame, 1]).all()
 
 
-def test_networks_are_trained_in_groups_and_all_epochs_are_reported(digits):
+def test_networks_are_trained_in_groups_and_all_epochs_are_reported(digits, result):
+    tame, _other, wild, _tame = result.grid.configs
     epochs = []
-    run(KEY, SMALL._replace(seeds=2), digits.train, group_size=1, on_progress=epochs.append)
-    assert epochs == [1, 1]
+    grid = result.grid._replace(configs=(tame, wild, tame) * 2)
+    run(KEY, grid, digits.train, group_size=6, on_progress=epochs.append)
+    assert epochs == [6] * 4  # for each of two folds, two groups of six networks make one epoch
 
 
 def test_settings_are_every_combination_and_fair_rates_have_one_length():
@@ -126,6 +123,7 @@ def test_bad_lists_are_refused(lists, problem):
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
+        ({"folds": 0}, "folds=0: expected from 2 to 1"),
         ({"folds": 1}, "folds=1: expected from 2 to 1"),
         ({"folds": 142}, "folds=142: expected from 2 to"),
         ({"seeds": 0}, "seeds=0: expected from 1 to 50,000"),

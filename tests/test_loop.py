@@ -13,7 +13,7 @@ from small_data import small_splits
 from jaxmnist.config import Config
 from jaxmnist.runs import checkpoint, loop, results
 from jaxmnist.runs.files import previous
-from jaxmnist.runs.loop import CHECKPOINT, first_progress, restore, train
+from jaxmnist.runs.loop import CHECKPOINT, first_state, resume, run_epochs
 
 CONFIG = Config(sizes=(784, 4, 10), batch_size=10, learning_rate=0.1, epochs=6)
 
@@ -51,7 +51,7 @@ def stop_after(epochs):
 
 def finished(run, progress=None):
     """Train a run to its end; return all that must be the same whether it was stopped or not."""
-    progress, problem = train(run, progress or first_progress(run))
+    progress, problem = run_epochs(run, progress or first_state(run))
     assert problem is None
     results.write(run, progress)
     summary = results.read_json(run.folder / "summary.json")
@@ -66,32 +66,32 @@ def test_a_run_stopped_twice_equals_one_never_stopped_bit_for_bit(make_run, opti
     expected = finished(make_run("whole", optimizer=optimizer))
     run = make_run("parts", optimizer=optimizer)
     for done in (2, 3):
-        progress, problem = train(run, restore(run)[0], stop_requested=stop_after(done - len(_history(run))))
+        progress, problem = run_epochs(run, resume(run)[0], stop_requested=stop_after(done - len(_history(run))))
         assert problem is None
         assert len(progress.history) == done + 1
         assert checkpoint.read(run.folder / CHECKPOINT)[1]["epoch"] == done
-    progress, warning = restore(run)
+    progress, warning = resume(run)
     assert warning == ""
     assert finished(run, progress) == expected
     assert not list(run.folder.glob(".*"))
 
 
 def _history(run):
-    return restore(run)[0].history[1:]
+    return resume(run)[0].history[1:]
 
 
 def test_a_run_stopped_before_its_first_epoch_can_be_resumed(make_run):
     run = make_run("r")
-    progress, _ = train(run, first_progress(run), stop_requested=lambda: True)
+    progress, _ = run_epochs(run, first_state(run), stop_requested=lambda: True)
     assert len(progress.history) == 1
-    assert finished(run, restore(run)[0]) == finished(make_run("whole"))
+    assert finished(run, resume(run)[0]) == finished(make_run("whole"))
 
 
 def test_a_finished_run_made_longer_equals_a_long_one(make_run):
     expected = finished(make_run("long", schedule="constant", epochs=9))
     finished(make_run("short", schedule="constant", epochs=4))
     longer = make_run("short", schedule="constant", epochs=9)
-    assert finished(longer, restore(longer)[0]) == expected
+    assert finished(longer, resume(longer)[0]) == expected
 
 
 def test_epochs_are_reported_and_saved_about_once_a_second(make_run, monkeypatch):
@@ -104,7 +104,7 @@ def test_epochs_are_reported_and_saved_about_once_a_second(make_run, monkeypatch
         clock[0] += 0.3
 
     run = make_run("r", epochs=10)
-    progress, _ = train(run, first_progress(run), on_epoch)
+    progress, _ = run_epochs(run, first_state(run), on_epoch)
     assert reported == [(epoch, float(entry.test.cost)) for epoch, entry in enumerate(progress.history)][1:]
     assert saved == [0, 5, 9, 10]
 
@@ -119,12 +119,12 @@ def damage(path):
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(make_run):
     expected = finished(make_run("whole"))
     run = make_run("damaged")
-    train(run, first_progress(run), stop_requested=stop_after(2))
+    run_epochs(run, first_state(run), stop_requested=stop_after(2))
     latest = run.folder / CHECKPOINT
     for _ in range(2):  # each stop saves its last epoch twice
-        train(run, restore(run)[0], stop_requested=stop_after(1))
+        run_epochs(run, resume(run)[0], stop_requested=stop_after(1))
     damage(latest)
-    progress, warning = restore(run)
+    progress, warning = resume(run)
     assert "going on from checkpoint.safetensors.previous" in warning
     assert (run.folder / f"{CHECKPOINT}.damaged").exists()
     assert finished(run, progress) == expected
@@ -136,7 +136,7 @@ def test_two_damaged_checkpoints_are_refused_by_name(make_run):
     for path in (run.folder / CHECKPOINT, previous(run.folder / CHECKPOINT)):
         damage(path)
     with pytest.raises(ValueError, match=rf"{CHECKPOINT}: .*; .*{CHECKPOINT}.previous: "):
-        restore(run)
+        resume(run)
 
 
 def test_checkpoints_of_another_run_are_refused(make_run):
@@ -144,19 +144,19 @@ def test_checkpoints_of_another_run_are_refused(make_run):
     finished(run)
     for changes, said in (({"seed": 1}, "seed 0, expected 1"), ({"learning_rate": 0.2}, "recipe .*, expected .*0.2")):
         with pytest.raises(ValueError, match=said):
-            restore(make_run("r", **changes))
+            resume(make_run("r", **changes))
     with pytest.raises(ValueError, match=r"epochs=2: .* has made 6 already"):
-        restore(make_run("r", epochs=2))
+        resume(make_run("r", epochs=2))
 
 
 def test_other_data_is_refused(make_run, splits):
     run = make_run("r")
-    train(run, first_progress(run), stop_requested=lambda: True)
+    run_epochs(run, first_state(run), stop_requested=lambda: True)
     other = splits._replace(test=splits.test._replace(labels=splits.test.labels.at[0].set(9)), origin="elsewhere")
     with pytest.raises(
         ValueError, match=r"other data than mnist from elsewhere, expected that of here; .*JAXMNIST_DATA"
     ):
-        restore(run._replace(splits=other))
+        resume(run._replace(splits=other))
 
 
 @pytest.mark.usefixtures("save_every_epoch")
@@ -171,13 +171,13 @@ def test_a_full_disk_is_an_error_and_the_checkpoint_before_it_loads(make_run, mo
 
     monkeypatch.setattr(checkpoint, "write_atomically", fill_the_disk)
     with pytest.raises(OSError, match="No space left"):
-        train(run, first_progress(run))
-    assert len(restore(run)[0].history) == 3
+        run_epochs(run, first_state(run))
+    assert len(resume(run)[0].history) == 3
 
 
 def test_a_diverging_run_keeps_the_network_from_before_the_bad_step(make_run):
     run = make_run("r", activation="relu", cost="cross_entropy", learning_rate=1e30)
-    progress, problem = train(run, first_progress(run))
+    progress, problem = run_epochs(run, first_state(run))
     assert "of epoch 1 gives numbers that are not finite" in problem
     assert "last_good.safetensors" in problem
     network = checkpoint.load_network(run.folder / "last_good.safetensors")

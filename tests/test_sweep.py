@@ -50,24 +50,16 @@ def test_a_sweep_leaves_a_table_a_map_and_a_summary(sweep, tmp_path):
     ("arguments", "problem"),
     [
         ("--learning-rate", "--learning-rate (none): expected at least one value"),
-        ("--momentum", "--momentum (none)"),
-        ("--batch-size", "--batch-size (none)"),
         ("--momentum 0.9 0.9", "--momentum 0.9 0.9: expected each value once"),
-        ("--momentum 1.0", "--momentum 1.0: expected a number in [0, 1)"),
         ("--learning-rate nan", "--learning-rate nan: expected"),
-        ("--batch-size 0", "--batch-size 0: expected"),
-        ("--epochs 0", "--epochs 0: expected"),
-        ("--seeds 0", "--seeds 0: expected from 1"),
         ("--seeds 300000000", "--seeds 300000000: expected from 1 to 20,000"),
         ("--batch-size 5000", "--batch-size 5000: expected at most the 1,195 examples"),
         ("--group-size 0", "--group-size 0: expected"),
-        ("--data-dir nowhere", "nowhere"),
         (f"--run-dir {shlex.quote(__file__)}", __file__),
     ],
 )
 def test_bad_input_is_one_clear_line_and_exit_code_2(sweep, tmp_path, arguments, problem):
-    dataset = "mnist" if "--data-dir" in arguments else "digits"
-    code, out, err = sweep(f"--dataset {dataset} {arguments}")
+    code, out, err = sweep(f"--dataset digits {arguments}")
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
     assert err.startswith("error: ")

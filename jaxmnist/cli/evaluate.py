@@ -69,7 +69,7 @@ def run(options: Options) -> int:
         "origin": splits.origin,
     }
     results = to_json({**origin, **result._asdict()})
-    trained = f", trained on {about['dataset']}" if "dataset" in about else ""
+    trained = f", trained on {about['dataset']}" if about.get("dataset") else ""
     text = (
         f"{options.run}: {'-'.join(map(str, config.sizes))}, {config.activation}, {config.cost}{trained}\n"
         f"on the {result.examples:,} test images of {splits.name} from {splits.origin}\n{report(result)}\n"

@@ -91,7 +91,7 @@ def run(options: Options) -> int:
     run_folder.refuse_used(options.run_dir)
     select_device(DataOptions(platform="cpu"))  # an accelerator takes longer to start than a thousand digits to read
     network = load_network(options.run)
-    digits, originals = _digits(names, options, errors)
+    digits, originals = _normalised_digits(names, options, errors)
     readings: list[Reading] = []
     if digits:
         images = np.stack([digit.normalised.image for digit in digits])
@@ -109,7 +109,7 @@ def run(options: Options) -> int:
         complain(error["error"])
     if originals:
         with run_folder.created(options.run_dir, "predict") as folder:
-            write_atomically(folder / "predict.png", _figure(options.run, readings, originals))
+            write_atomically(folder / "predict.png", _drawn(options.run, readings, originals))
         print(f"in {folder}: predict.png", file=sys.stderr if options.json else sys.stdout)
     return BAD_INPUT if errors else 0
 
@@ -145,7 +145,7 @@ def _message(name: str, problem: Exception) -> str:
     return beginning + text.removeprefix(beginning)
 
 
-def _digits(names: Sequence[str], options: Options, errors: Errors) -> tuple[list[Digit], list[np.ndarray]]:
+def _normalised_digits(names: Sequence[str], options: Options, errors: Errors) -> tuple[list[Digit], list[np.ndarray]]:
     """The digits in the pictures, and the pictures of those that will be drawn; adds to `errors` what can't be read."""
     digits: list[Digit] = []
     originals: list[np.ndarray] = []
@@ -212,7 +212,7 @@ def _report(readings: Sequence[Reading], several: bool) -> list[str]:
     return [*lines, f"{count}, {sum(bool(reading.doubts) for reading in readings):,} doubtful"]
 
 
-def _figure(run: str, readings: Sequence[Reading], originals: Sequence[np.ndarray]) -> bytes:
+def _drawn(run: str, readings: Sequence[Reading], originals: Sequence[np.ndarray]) -> bytes:
     """The first readings, as many as there are originals, as a PNG file's content."""
     digits, rows, reasons = zip(*readings[: len(originals)], strict=True)
     some = f"the first {len(digits)} of {len(readings):,} digits, " if len(readings) > len(digits) else ""

@@ -116,7 +116,7 @@ def _start(options: Options) -> int:
     }
     with folder.created(options.run_dir, config.optimizer) as path, jax.default_device(device):
         run = results.Run(path, metadata, splits, config, device)
-        return _train(run, loop.first_progress(run)._replace(seconds=seconds))
+        return _train(run, loop.first_state(run)._replace(seconds=seconds))
 
 
 def _resume(options: ResumeOptions) -> int:
@@ -137,7 +137,7 @@ def _resume(options: ResumeOptions) -> int:
             if config != recorded:
                 metadata = _with_epochs(metadata, recorded, config)
             run = results.Run(path, metadata, splits, config.resolved(len(splits.train.labels)), device)
-            progress, warning = loop.restore(run)
+            progress, warning = loop.resume(run)
             if warning:
                 print(f"warning: {warning}", file=sys.stderr)
             load = progress.seconds.get("load", 0.0) + seconds["load"]
@@ -160,9 +160,10 @@ def _with_epochs(metadata: Mapping[str, Any], recorded: Config, config: Config) 
     command = _command(config, metadata["dataset"], metadata["seed"])
     if config.schedule == "cosine":
         command = f"{metadata.get('command')}; then with --resume --epochs {config.epochs}"
+        effect = "rises again" if int(config.epochs) > int(recorded.epochs) else "drops"
         print(
             f"note: the cosine now ends at epoch {config.epochs} instead of {recorded.epochs}, so the learning rate "
-            f"rises again (or drops): this isn't the run that {config.epochs} epochs from the start would be"
+            f"{effect}: this isn't the run that {config.epochs} epochs from the start would be"
         )
     return {**metadata, "config": config.to_json(), "command": command}
 
@@ -182,7 +183,7 @@ def _finished(path: Path, config: Config) -> int | None:
     return 0
 
 
-def _train(run: results.Run, progress: results.Progress) -> int:
+def _train(run: results.Run, progress: results.RunState) -> int:
     """Train to the end, or until a signal, and show how it goes."""
     train_set, test_set, config = run.splits.train, run.splits.test, run.config
     print(
@@ -201,17 +202,19 @@ def _train(run: results.Run, progress: results.Progress) -> int:
                 train_cost, test_cost = entry.train.cost, entry.test.cost
                 advance(1, f"test accuracy {entry.test.accuracy:.2%} · cost {test_cost:.4f}, training {train_cost:.4f}")
 
-            progress, problem = loop.train(run, progress, show, stop_requested)
+            progress, problem = loop.run_epochs(run, progress, show, stop_requested)
         done = len(progress.history) - 1
         if problem or done == epochs:
-            return _finish(run, progress, problem)
+            return _write_results(run, progress, problem)
     resume = f"python train.py --resume {shlex.quote(str(run.folder))}"
     print(f"interrupted after epoch {done} of {epochs}. To go on: {resume}", file=sys.stderr)
     return console.INTERRUPTED
 
 
-def _finish(run: results.Run, progress: results.Progress, problem: str | None) -> int:
+def _write_results(run: results.Run, progress: results.RunState, problem: str | None) -> int:
     """Write the numbers and the weights, say how good they are, and only then draw the figures."""
+    for name in FIGURES:  # of a shorter run: one that is killed while drawing isn't finished
+        (run.folder / name).unlink(missing_ok=True)
     summary = results.write(run, progress, problem)
     if problem:
         console.complain(with_options(f"does not learn: {problem}", field_names(Options)))

@@ -46,7 +46,7 @@ def read_file(path: Path) -> UInt8[np.ndarray, "height width"]:
         problem = "is a folder" if path.is_dir() else "not a regular file" if path.exists() else "no such file"
         raise ValueError(f"{path}: {problem}, expected a picture (PNG, JPEG, BMP or WebP)")
     with path.open("rb") as file:
-        return _read(file, str(path))
+        return _decode(file, str(path))
 
 
 def read_stream(stream: Readable, name: str) -> UInt8[np.ndarray, "height width"]:
@@ -54,15 +54,15 @@ def read_stream(stream: Readable, name: str) -> UInt8[np.ndarray, "height width"
     content = stream.read(MOST_STREAM_BYTES + 1)
     if len(content) > MOST_STREAM_BYTES:
         raise ValueError(f"{name}: more than {MOST_STREAM_BYTES // 1_000_000} MB, expected one picture")
-    return _read(io.BytesIO(content), name)
+    return _decode(io.BytesIO(content), name)
 
 
-def _read(file: io.BytesIO | io.BufferedReader, name: str) -> UInt8[np.ndarray, "height width"]:
+def _decode(file: io.BytesIO | io.BufferedReader, name: str) -> UInt8[np.ndarray, "height width"]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of large and of odd files; the checks below decide
             with Image.open(file, formats=[*FORMATS, "GIF"]) as image:
-                problem = _problem(image)
+                problem = _refusal(image)
                 if not problem:
                     ImageOps.exif_transpose(image, in_place=True)
                     return _grey(image)
@@ -76,7 +76,7 @@ def _read(file: io.BytesIO | io.BufferedReader, name: str) -> UInt8[np.ndarray, 
     raise ValueError(f"{name}: {problem}")
 
 
-def _problem(image: Image.Image) -> str:
+def _refusal(image: Image.Image) -> str:
     """Why the picture is refused, by its header alone; nothing is unpacked yet. Empty if it isn't."""
     width, height = image.size
     if image.format == "GIF" or (image.format in ("PNG", "WEBP") and getattr(image, "n_frames", 1) > 1):

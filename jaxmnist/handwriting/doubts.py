@@ -11,7 +11,8 @@ from jaxmnist.handwriting.normalise import Normalised
 class Limits(NamedTuple):
     """Where doubt begins."""
 
-    # The packaged networks lead by less on 3 % (best) and 6 % (source) of MNIST's test images, and on half of their errors.
+    # The packaged networks lead by less on 3 % (best) and 6 % (source) of MNIST's test images, half of their errors
+    # among them.
     unsure: float = 0.5  # least lead of the largest output over the second
     # source has less on 1 % of MNIST's test images; best, whose ten outputs add up to 1, hardly ever.
     unlike: float = 0.3  # least value of the largest output

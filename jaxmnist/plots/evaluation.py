@@ -25,13 +25,13 @@ def figures(
     """
     wrong, worst = evaluation.examples - evaluation.right, evaluation.mistakes
     tested = f"{network}, tested on {dataset}"
-    share = f"{tested}: {evaluation.right:,} of {evaluation.examples:,} images read right"
-    most = f"{tested}: the most confident of {wrong:,} mistakes"
+    share = f"{tested}\n{evaluation.right:,} of {evaluation.examples:,} images read right"
+    most = f"{tested}\nthe most confident of {wrong:,} mistakes"
     return {
         "confusion.png": confusion(evaluation.confusion, share),
         "mistakes.png": mistakes(images[worst.indices], worst.label, worst.outputs, most),
-        "calibration.png": draw_calibration(evaluation.calibration, f"{tested}: is it right as often as it says?"),
-        "digits.png": draw_digits(evaluation.digits, f"{tested}: precision and recall of each digit"),
+        "calibration.png": draw_calibration(evaluation.calibration, f"{tested}\nis it right as often as it says?"),
+        "digits.png": draw_digits(evaluation.digits, f"{tested}\nprecision and recall of each digit"),
         "noise.png": draw_noise(evaluation.noise, noise, network),
     }
 
@@ -84,7 +84,7 @@ def draw_digits(digits: Digits, title: str) -> Figure:
 def draw_noise(noise: Mapping[str, Noise], images: Mapping[str, Images], network: str) -> Figure:
     """Draw the noise of which the network is surest, named as noise."""
     figure = Figure(figsize=(9, 0.6 + 3.6 * len(noise)), layout="constrained")
-    figure.suptitle(f"None of these is a digit, yet {network} must name one for each: the noise of which it is surest")
+    figure.suptitle(f"None of these is a digit, yet {network} must name one for each:\nthe noise of which it is surest")
     parts = figure.subfigures(len(noise), 1, squeeze=False)[:, 0]
     for part, (kind, result) in zip(parts, noise.items(), strict=True):
         of = f"{kind}: {result.sure:,} of {result.images:,} have a confidence of {SURE_FROM} or more"

@@ -98,7 +98,7 @@ def _draw_levers(axes: Axes, explanation: Explanation) -> None:
     axes.set(ylabel="change of the cost C")
     axes.margins(y=0.4)
     title = f"three levers that raise the output for {explanation.label},\neach moved by a length of 0.01"
-    _finish(axes, title)
+    _label(axes, title)
 
 
 def _draw_slopes(axes: Axes, explanation: Explanation) -> None:
@@ -108,10 +108,10 @@ def _draw_slopes(axes: Axes, explanation: Explanation) -> None:
     axes.scatter(inputs, explanation.measured, color=ORANGE, s=30, zorder=3, label="measured")
     axes.set(xlabel="input x of the weight", ylabel="slope ∂C/∂w")
     axes.grid(alpha=0.3)
-    _finish(axes, f"the weights into {explanation.label}:\na slope is δ times the input")
+    _label(axes, f"the weights into {explanation.label}:\na slope is δ times the input")
 
 
-def _finish(axes: Axes, title: str) -> None:
+def _label(axes: Axes, title: str) -> None:
     axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=9)

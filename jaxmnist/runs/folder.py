@@ -82,7 +82,9 @@ def held(folder: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        holder = f"process {writer.read_text()}" if writer.exists() else "another process"
+        holder = "another process"
+        with suppress(OSError):  # it may have ended since
+            holder = f"process {writer.read_text()}"
         raise ValueError(f"{folder}: {holder} is writing there; wait for it to end, or choose another folder") from None
     except OSError as problem:
         raise _not_writable(folder, problem) from problem

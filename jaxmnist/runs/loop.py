@@ -19,7 +19,7 @@ from jaxmnist.metrics import Metrics
 from jaxmnist.runs import checkpoint
 from jaxmnist.runs.files import previous
 from jaxmnist.runs.health import SMALLER_STEPS, last_good_step, why_not_learning
-from jaxmnist.runs.results import Progress, Run, write_json, write_metrics
+from jaxmnist.runs.results import Run, RunState, write_json, write_metrics
 from jaxmnist.sources import Splits
 from jaxmnist.training import History, TrainState, measure, start, train_epoch
 
@@ -29,17 +29,17 @@ SAVE_INTERVAL = 1.0
 """Least seconds from one checkpoint to the next. A checkpoint takes 1 to 10 ms, a short epoch less."""
 
 
-def first_progress(run: Run) -> Progress:
-    """Make the progress of a new run: the random start."""
-    return Progress(start(jax.random.key(run.metadata["seed"]), run.config), [], {})
+def first_state(run: Run) -> RunState:
+    """Make the state of a new run: the random start."""
+    return RunState(start(jax.random.key(run.metadata["seed"]), run.config), [], {})
 
 
-def train(
+def run_epochs(
     run: Run,
-    progress: Progress,
+    progress: RunState,
     on_epoch: Callable[[int, History], object] = lambda epoch, entry: None,
     stop_requested: Callable[[], bool] = lambda: False,
-) -> tuple[Progress, str | None]:
+) -> tuple[RunState, str | None]:
     """Train to the recipe's last epoch and save checkpoints: about once a second, and at the end.
 
     Args:
@@ -49,7 +49,7 @@ def train(
         stop_requested: asked before each epoch; if true, training stops there.
 
     Returns:
-        The progress, and why the run was given up, or None.
+        The state afterwards, and why the run was given up, or None.
 
     Raises:
         OSError: if a file can't be written; the last checkpoint stays.
@@ -66,7 +66,7 @@ def train(
     if not history:
         with timed("evaluate", seconds):
             history.append(jax.device_get(compiled_measure(state, train_set, test_set, run.config)))
-        _save(run, Progress(state, history, seconds))
+        _save(run, RunState(state, history, seconds))
     while len(history) <= epochs and not stop_requested():
         before = state
         with timed("train", seconds):
@@ -74,22 +74,22 @@ def train(
             costs.block_until_ready()  # signals are heard meanwhile
         with timed("evaluate", seconds):
             history.append(jax.device_get(compiled_measure(state, train_set, test_set, run.config)))
-        problem = _problem(run, before, costs, history)
+        problem = _why_give_up(run, before, costs, history)
         if problem:
-            return Progress(state, history, seconds), problem
+            return RunState(state, history, seconds), problem
         if time.monotonic() - saved_at >= SAVE_INTERVAL:
-            _save(run, Progress(state, history, seconds))
+            _save(run, RunState(state, history, seconds))
             saved_at = time.monotonic()
         on_epoch(len(history) - 1, history[-1])
-    _save(run, Progress(state, history, seconds))
-    return Progress(state, history, seconds), None
+    _save(run, RunState(state, history, seconds))
+    return RunState(state, history, seconds), None
 
 
-def restore(run: Run) -> tuple[Progress, str]:
+def resume(run: Run) -> tuple[RunState, str]:
     """Read the last checkpoint, or the one before if that is damaged, or make the start if there is none.
 
     Returns:
-        The progress, and a warning about a damaged checkpoint, or "".
+        The state, and a warning about a damaged checkpoint, or "".
 
     Raises:
         ValueError: if the data has changed, or all checkpoints are damaged or belong to another run or a longer one.
@@ -104,7 +104,7 @@ def restore(run: Run) -> tuple[Progress, str]:
     problems: list[str] = []
     for path in filter(Path.exists, (latest, previous(latest))):
         try:
-            progress = _read(path, run)
+            progress = _read_checkpoint(path, run)
         except ValueError as problem:
             problems.append(str(problem))
             continue
@@ -120,7 +120,7 @@ def restore(run: Run) -> tuple[Progress, str]:
         return progress, f"{problems[0]}; going on from {path.name}, the damaged file is now {damaged.name}"
     if problems:
         raise ValueError("; ".join(problems))
-    return first_progress(run), ""
+    return first_state(run), ""
 
 
 def digest(splits: Splits) -> str:
@@ -139,7 +139,7 @@ def timed(purpose: str, seconds: dict[str, float]) -> Iterator[None]:
     seconds[purpose] = seconds.get(purpose, 0.0) + time.perf_counter() - begin
 
 
-def _save(run: Run, progress: Progress) -> None:
+def _save(run: Run, progress: RunState) -> None:
     """Write the checkpoint and the metrics so far."""
     with timed("save", progress.seconds):
         about = {**run.metadata, "epoch": len(progress.history) - 1, "seconds": progress.seconds}
@@ -149,7 +149,7 @@ def _save(run: Run, progress: Progress) -> None:
         write_metrics(run.folder / "metrics.csv", progress.history)
 
 
-def _read(path: Path, run: Run) -> Progress:
+def _read_checkpoint(path: Path, run: Run) -> RunState:
     tensors, about = checkpoint.read(path)
     for name in ("seed", "dataset", "data_sha256"):
         if about.get(name) != run.metadata.get(name):
@@ -163,15 +163,15 @@ def _read(path: Path, run: Run) -> Progress:
 
     def template() -> dict[str, Any]:
         numbers = jnp.zeros(epoch + 1)
-        return {"state": first_progress(run).state, "history": History(*[Metrics(numbers, numbers)] * 2)}
+        return {"state": first_state(run).state, "history": History(*[Metrics(numbers, numbers)] * 2)}
 
     tree = checkpoint.restore(path, tensors, jax.eval_shape(template))
     history = jax.device_get(tree["history"])
     entries = [jax.tree.map(lambda column, index=index: column[index], history) for index in range(epoch + 1)]
-    return Progress(tree["state"], entries, about["seconds"])
+    return RunState(tree["state"], entries, about["seconds"])
 
 
-def _problem(run: Run, before: TrainState, costs: Float[Array, "steps"], history: list[History]) -> str | None:
+def _why_give_up(run: Run, before: TrainState, costs: Float[Array, "steps"], history: list[History]) -> str | None:
     """Say why to give the run up after its last epoch, or None; keep the network from before a bad step."""
     epoch, steps = len(history) - 1, costs.shape[0]
     if np.isfinite(costs).all() and np.isfinite(history[-1].train.cost):

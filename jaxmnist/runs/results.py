@@ -38,7 +38,7 @@ class Run(NamedTuple):
     device: jax.Device  # where to compute
 
 
-class Progress(NamedTuple):
+class RunState(NamedTuple):
     """How far a run is."""
 
     state: TrainState  # the state to continue from
@@ -46,7 +46,7 @@ class Progress(NamedTuple):
     seconds: dict[str, float]  # seconds spent so far, by purpose, in all sessions of the run
 
 
-def write(run: Run, progress: Progress, problem: str | None = None) -> dict[str, Any]:
+def write(run: Run, progress: RunState, problem: str | None = None) -> dict[str, Any]:
     """Write metrics.csv, the weights and, last, summary.json.
 
     Args:
@@ -72,7 +72,7 @@ def write(run: Run, progress: Progress, problem: str | None = None) -> dict[str,
     return summary
 
 
-def summarize(run: Run, progress: Progress) -> dict[str, Any]:
+def summarize(run: Run, progress: RunState) -> dict[str, Any]:
     """Make the content of summary.json: costs are means per example, accuracies shares."""
     examples, epochs, last = run.splits.train.labels.shape[0], len(progress.history) - 1, progress.history[-1]
     steps = count_steps(run.config, examples) // int(run.config.epochs) * epochs

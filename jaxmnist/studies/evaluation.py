@@ -21,24 +21,20 @@ MISTAKES, NOISES = 18, 12
 
 
 class Digits(NamedTuple):
-    """Each digit's number of images, precision and recall; entry d is digit d.
+    """How well each digit is read; entry d is digit d. Shares are NaN if there are no such images."""
 
-    Precision: of the images read as the digit, the share that are right. Recall: of the digit's images, the share read
-    right, with its 95 % confidence interval. Both are NaN if there are no such images.
-    """
-
-    examples: Int[np.ndarray, "10"]
-    precision: Float[np.ndarray, "10"]
-    recall: Float[np.ndarray, "10"]
-    recall_interval_95: Float[np.ndarray, "10 2"]
+    examples: Int[np.ndarray, "10"]  # images of the digit
+    precision: Float[np.ndarray, "10"]  # of the images read as the digit, the share that are right
+    recall: Float[np.ndarray, "10"]  # of the images of the digit, the share read right
+    recall_interval_95: Float[np.ndarray, "10 2"]  # its 95 % confidence interval
 
 
 class Mistakes(NamedTuple):
-    """The mistakes of which the network was surest, the surest first, by their indices in the test set."""
+    """The mistakes of which the network was surest, the surest first."""
 
-    indices: Int[np.ndarray, "mistakes"]
-    label: UInt8[np.ndarray, "mistakes"]
-    read: Int[np.ndarray, "mistakes"]
+    indices: Int[np.ndarray, "mistakes"]  # in the test set
+    label: UInt8[np.ndarray, "mistakes"]  # the right digit
+    read: Int[np.ndarray, "mistakes"]  # the digit that the network read instead
     outputs: Float[np.ndarray, "mistakes 10"]
 
 
@@ -76,7 +72,7 @@ class Evaluation(NamedTuple):
     confusion: Int[np.ndarray, "10 10"]  # number of images of each digit (row) that are read as each digit (column)
     mistakes: Mistakes
     calibration: Calibration
-    noise: dict[str, Noise]
+    noise: dict[str, Noise]  # by kind
 
 
 def run(params: Params, config: Config, test_set: Dataset, noise: Mapping[str, Images]) -> Evaluation:

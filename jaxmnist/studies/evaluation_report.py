@@ -3,7 +3,7 @@
 import numpy as np
 
 from jaxmnist.studies.characters import bar
-from jaxmnist.studies.evaluation import SURE_FROM, Calibration, Evaluation, Mistakes, Noise
+from jaxmnist.studies.evaluation import SURE_FROM, Evaluation
 
 REPORTED = 6
 """Most mistakes in the report."""
@@ -11,14 +11,8 @@ REPORTED = 6
 
 def report(evaluation: Evaluation) -> str:
     """Describe an evaluation in words and tables."""
-    parts = (
-        _accuracy(evaluation),
-        _digits(evaluation),
-        _mistakes(evaluation.mistakes, evaluation.examples - evaluation.right),
-        _calibration(evaluation.calibration),
-        _on_noise(evaluation.noise),
-    )
-    return "\n\n".join("\n".join(lines) for lines in parts)
+    sections = (_accuracy, _precision_and_recall, _mistakes, _calibration, _behaviour_on_noise)
+    return "\n\n".join("\n".join(section(evaluation)) for section in sections)
 
 
 def _accuracy(evaluation: Evaluation) -> list[str]:
@@ -29,32 +23,32 @@ def _accuracy(evaluation: Evaluation) -> list[str]:
     ]
 
 
-def _digits(evaluation: Evaluation) -> list[str]:
+def _precision_and_recall(evaluation: Evaluation) -> list[str]:
     rows = []
     for digit, (examples, precision, recall, _) in enumerate(zip(*evaluation.digits, strict=True)):
         times = np.where(np.arange(10) == digit, 0, evaluation.confusion[digit])
-        most = [other for other in np.argsort(-times, kind="stable")[:3] if times[other]]
-        instead = ", ".join(f"{other} ({times[other]})" for other in most)
-        rows.append(f"{digit:>5}{examples:>11,}{_percent(precision):>12}{_percent(recall):>11}   {instead}".rstrip())
+        most = [f"{other} ({times[other]})" for other in np.argsort(-times, kind="stable")[:3] if times[other]]
+        shares = f"{_percent(precision):>12}{_percent(recall):>11}   {', '.join(most)}".rstrip()
+        rows.append(f"{digit:>5}{examples:>11,}{shares}")
     return ["digit   examples   precision     recall   most often read instead (times)", *rows]
 
 
-def _mistakes(mistakes: Mistakes, number: int) -> list[str]:
+def _mistakes(evaluation: Evaluation) -> list[str]:
     rows = [
         f"  image {index:>5}: a {label} read as {other} with {outputs[other]:.3f}, and {outputs[label]:.3f} for {label}"
-        for index, label, other, outputs in list(zip(*mistakes, strict=True))[:REPORTED]
+        for index, label, other, outputs in list(zip(*evaluation.mistakes, strict=True))[:REPORTED]
     ]
-    return [f"The most confident of {number:,} mistakes, by how far the wrong output lies above the right one", *rows]
+    number = f"{evaluation.examples - evaluation.right:,} mistakes"
+    return [f"The most confident of {number}, by how far the wrong output lies above the right one", *rows]
 
 
-def _calibration(calibration: Calibration) -> list[str]:
+def _calibration(evaluation: Evaluation) -> list[str]:
+    calibration = evaluation.calibration
     edges = np.linspace(0, 1, len(calibration.examples) + 1)
     rows = [
         f"  {low:.1f} to {high:.1f}{examples:>9,}{confidence:>13.3f}{right:>9.3f}  {bar(right, 20):<20}  "
         f"±{np.ptp(interval) / 2:.3f}"
-        for low, high, examples, confidence, right, interval in zip(
-            edges[:-1], edges[1:], *calibration[:4], strict=True
-        )
+        for low, high, examples, confidence, right, interval in zip(edges, edges[1:], *calibration[:4], strict=False)
         if examples
     ]
     low, median, high = calibration.outputs_sum
@@ -71,9 +65,9 @@ def _calibration(calibration: Calibration) -> list[str]:
     ]
 
 
-def _on_noise(noise: dict[str, Noise]) -> list[str]:
+def _behaviour_on_noise(evaluation: Evaluation) -> list[str]:
     rows = []
-    for kind, (images, sure, confidence, read_as, *_) in noise.items():
+    for kind, (images, sure, confidence, read_as, *_) in evaluation.noise.items():
         rows += [
             f"  {kind}: {_percent(sure / images)} are read with a confidence of at least {SURE_FROM},",
             f"    half of all with {min(confidence, 0.999):.3f} or more, most often as {read_as.argmax()} "

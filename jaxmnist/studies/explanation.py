@@ -33,7 +33,7 @@ class Explanation(NamedTuple):
     back: Backpropagation  # cost, gradient, deltas and sensitivities, by hand
     levers: Levers  # the three levers of the right digit's output, each moved by a length of 0.01
     measured: Float[Array, "in"]  # slopes of this output's weights, by central differences
-    compared: Int[Array, "compared"]  # indices, as in `ravel_pytree`, of all parameters measured so
+    compared: Int[Array, "compared"]  # indices, as in `ravel_pytree`, of all that are measured so; these first
     automatic_digits: Float[Array, ""]  # number of digits to which the gradient by hand agrees with `jax.grad`
     numerical_digits: Float[Array, ""]  # number of digits to which it agrees with the central differences
 

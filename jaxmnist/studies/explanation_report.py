@@ -11,14 +11,8 @@ from jaxmnist.studies.explanation import SHOWN, Explanation
 
 def report(explanation: Explanation) -> str:
     """Describe an explanation in words and tables."""
-    parts = (
-        _digit_and_cost(explanation),
-        _activations(explanation),
-        _levers(explanation),
-        _gradient(explanation),
-        _agreement(explanation),
-    )
-    return "\n\n".join("\n".join(lines) for lines in parts)
+    sections = (_digit_and_cost, _activations, _levers, _gradient, _agreement)
+    return "\n\n".join("\n".join(section(explanation)) for section in sections)
 
 
 def _digit_and_cost(explanation: Explanation) -> list[str]:

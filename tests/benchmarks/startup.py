@@ -35,6 +35,7 @@ PARTS = {
     "start": "the random network; compiled on the way",
     "compile": "an epoch and its evaluation: traced, then compiled or found in the cache",
     "evaluate": "cost and accuracy before training",
+    "save": "the first checkpoint",
     "the rest": "",
     "first epoch": "begins with the first step",
 }
