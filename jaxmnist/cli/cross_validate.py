@@ -69,10 +69,8 @@ def run(options: Options) -> int:
             summary |= {"chosen": rows[0], "not_told_apart": not_told_apart(rows), "rows": rows}
             summary = to_json({**summary, "test_accuracy": test.accuracy, "test_cost": test.cost})
             write_json(folder / "summary.json", summary)
-            text += (
-                f"\nTrained once more on all {examples:,} training examples, from seed 0: test accuracy "
-                f"{test.accuracy:.2%}, test cost {test.cost:.4f}. The test set was used for nothing else.\n"
-                f"in {folder}: {run_folder.listed(folder)}"
-            )
+            text += f"\nTrained once more on all {examples:,} training examples, from seed 0: test accuracy "
+            text += f"{test.accuracy:.2%}, test cost {test.cost:.4f}. The test set was used for nothing else.\n"
+            text += f"in {folder}: {run_folder.listed(folder)}"
             print(json.dumps(summary, ensure_ascii=False) if options.json else text)
     return 0

@@ -2,7 +2,7 @@
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator
 
 from jaxmnist.plots.style import BLUE, GREEN, ORANGE
 from jaxmnist.studies.grid import Result
@@ -83,8 +83,7 @@ def _by_momentum(result: Result, dataset: str) -> Figure:
         axes.set(yscale="log", ylabel=label, xlim=(-0.5, len(momenta) - 0.5))
         if not np.isfinite(axes.dataLim.minposy):  # nothing that a logarithmic axis can show
             axes.set_ylim(0.1, 1)
-        locator = LogLocator(subs=(1, 2, 5))
-        axes.yaxis.set(major_locator=locator, major_formatter="{x:g}", minor_formatter=NullFormatter())
+        axes.yaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter="{x:g}", minor_formatter="")
         axes.grid(axis="y", alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)

@@ -1,6 +1,6 @@
 """The settings of a grid, the best first, and how sure their order is."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -74,12 +74,12 @@ def at_the_edge(rows: Sequence[Row]) -> list[Row]:
 def report(result: Result, guessing_accuracy: float) -> str:
     """Describe the settings in a table and say what follows; up to `guessing_accuracy`, a network only guesses."""
     grid, rows, networks = result.grid, rank(result), result.grid.held_out * result.grid.seeds
-    equal, edge = not_told_apart(rows), at_the_edge(rows)
+    same, edge = not_told_apart(rows), "; ".join(map(_name, at_the_edge(rows)))
     guessing = int(((result.accuracy.round(6) <= guessing_accuracy) & (result.diverged_at == 0)).sum())
     lines = [
         f"{grid.configs[0].epochs} epochs each on {result.fold_size * (grid.folds - 1):,} training examples, measured "
         f"on {result.fold_size:,} others; each setting {grid.held_out} × {grid.seeds} networks (folds × seeds)",
-        *_table_lines(rows, equal, networks, grid.metric),
+        *_table_lines(rows, same, networks, grid.metric),
     ]
     if networks > 1:
         lines.append("± is the standard deviation over networks; in the last column, the standard error of the mean.")
@@ -92,22 +92,20 @@ def report(result: Result, guessing_accuracy: float) -> str:
     lines.append(f"Best: {_name(rows[0])}, by {'lowest' if grid.metric == 'cost' else 'highest'} mean {grid.metric}.")
     if networks == 1:
         lines.append("One network a setting can't show whether settings differ; more seeds can.")
-    elif equal:
+    elif same:
         lines.append(
-            f"Not told apart from it, within {STANDARD_ERRORS} standard errors (=): {len(equal)} of {len(rows)}."
+            f"Not told apart from it, within {STANDARD_ERRORS} standard errors (=): {len(same)} of {len(rows)}."
         )
     elif len(rows) > 1:
         lines.append(f"All others are more than {STANDARD_ERRORS} standard errors worse.")
     if edge:
-        lines.append(
-            f"Best at an end of the η tried, so a rate beyond it may be better: {'; '.join(map(_name, edge))}."
-        )
+        lines.append(f"Best at an end of the η tried, so a rate beyond it may be better: {edge}.")
     return "\n".join(lines)
 
 
-def _table_lines(rows: Sequence[Row], equal: Sequence[Row], networks: int, metric: str) -> list[str]:
+def _table_lines(rows: Sequence[Row], same: Sequence[Row], networks: int, metric: str) -> Iterator[str]:
     scale, digits, behind = (1, 4, "cost above best") if metric == "cost" else (100, 2, "points below best")
-    lines = [f"optimizer  batch     μ        η  η/(1−μ)     cost   accuracy (%)  lowest to highest  {behind}"]
+    yield f"optimizer  batch     μ        η  η/(1−μ)     cost   accuracy (%)  lowest to highest  {behind}"
     for row in rows:
         line = f"{row.optimizer:<9}{row.batch_size:>7}{row.momentum:>6g}{row.learning_rate:>9g}{row.effective_rate:>9g}"
         if row.diverged:
@@ -116,9 +114,8 @@ def _table_lines(rows: Sequence[Row], equal: Sequence[Row], networks: int, metri
             accuracy = _with_error(100 * row.accuracy, 100 * row.standard_deviation, 2)
             line += f"{row.cost:>9.4f}{accuracy:>15}{100 * row.lowest:>9.2f} to {100 * row.highest:<8.2f}"
             worse = _with_error(scale * row.behind, scale * row.behind_error, digits)
-            line += "* best" if row is rows[0] else worse + " =" * (row in equal)
-        lines.append(line)
-    return lines
+            line += "* best" if row is rows[0] else worse + " =" * (row in same)
+        yield line
 
 
 def _name(row: Row) -> str:
