@@ -49,13 +49,12 @@ def run(options: Options) -> int:
         images = np.asarray(splits.test.images)
         noise = evaluation.make_noise(images)
         result = evaluation.run(params, config, splits.test, noise)
-    trained_on = about.get("dataset")
     origin = {"run": options.run, "sizes": config.sizes, "activation": config.activation, "cost_function": config.cost}
-    origin |= {"trained_on": trained_on, "dataset": splits.name, "origin": splits.origin}
-    content = results.to_json({**origin, **result._asdict()})
+    data = {"trained_on": about.get("dataset"), "dataset": splits.name, "origin": splits.origin}
+    content = results.to_json({**origin, **data, **result._asdict()})
+    trained = f", trained on {about['dataset']}" if about.get("dataset") else ""
     text = (
-        f"{options.run}: {'-'.join(map(str, config.sizes))}, {config.activation}, {config.cost}"
-        f"{f', trained on {trained_on}' if trained_on else ''}\n"
+        f"{options.run}: {'-'.join(map(str, config.sizes))}, {config.activation}, {config.cost}{trained}\n"
         f"on the {result.examples:,} test images of {splits.name} from {splits.origin}\n{evaluation.report(result)}\n"
     )
     network = f"network {Path(options.run).absolute().name}"

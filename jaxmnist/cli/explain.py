@@ -13,13 +13,9 @@ from jaxmnist.config import Config
 from jaxmnist.plots.explanation import figures
 from jaxmnist.plots.style import png
 from jaxmnist.runs import folder as run_folder
-from jaxmnist.runs.checkpoint import SavedNetwork, load_network
+from jaxmnist.runs.checkpoint import load_network
 from jaxmnist.runs.files import write_atomically
 from jaxmnist.studies import explanation
-
-OptionalRun = Annotated[
-    str | None, tyro.conf.Positional, tyro.conf.DisallowNone, tyro.conf.arg(metavar="[RUN]", help_behavior_hint="")
-]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +26,9 @@ class Options:
     right output, and the gradient, computed in three ways, and how far they agree; draws it all as explain.png.
     """
 
-    run: OptionalRun = None
+    run: Annotated[
+        str | None, tyro.conf.Positional, tyro.conf.DisallowNone, tyro.conf.arg(metavar="[RUN]", help_behavior_hint="")
+    ] = None
     """Folder of a training run, its weights file, or best or source, which come with jaxmnist (default: an untrained network)."""  # noqa: E501
     index: int = 0
     """Which example of the test set, from 0."""
@@ -47,10 +45,10 @@ def run(options: Options) -> int:
     run_folder.refuse_used(options.run_dir)
     device, index = shared.select_device(options.data), options.index
     with jax.default_device(device):
-        if options.run is None:
-            params, config, about = SavedNetwork(shared.untrained(options.seed, Config(), device), Config(), {})
-        else:
+        if options.run is not None:
             params, config, about = load_network(options.run)
+        else:
+            params, config, about = shared.untrained(options.seed, Config(), device), Config(), {}
         splits = shared.load_data(shared.data_of_run(options.data, about))
         images, labels = map(np.asarray, splits.test)
         if not 0 <= index < len(labels):

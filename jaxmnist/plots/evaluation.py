@@ -1,7 +1,5 @@
 """The figures of an evaluation: confusion, mistakes, calibration, each digit, and noise."""
 
-from collections.abc import Mapping
-
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
@@ -11,11 +9,9 @@ from jaxmnist.plots.training import confusion, mistakes
 from jaxmnist.studies.evaluation import SURE_FROM, Calibration, Digits, Evaluation, Images, Noise
 
 
-def figures(
-    result: Evaluation, images: Images, noise: Mapping[str, Images], network: str, dataset: str
-) -> dict[str, Figure]:
+def figures(result: Evaluation, images: Images, noise: dict[str, Images], network: str, data: str) -> dict[str, Figure]:
     """Draw an evaluation of the named network on the images of a data set's test set, and on each kind of noise."""
-    worst, tested = result.mistakes, f"{network}, tested on {dataset}"
+    worst, tested = result.mistakes, f"{network}, tested on {data}"
     share = f"{tested}\n{result.right:,} of {result.examples:,} images read right"
     most = f"{tested}\nthe most confident of {result.examples - result.right:,} mistakes"
     return {
@@ -37,8 +33,7 @@ def draw_calibration(calibration: Calibration, title: str) -> Figure:
     style = {"fmt": "o", "color": BLUE, "capsize": 3, "label": "measured, with 95 % intervals"}
     upper.errorbar(calibration.confidence, calibration.right, reach, **style)
     upper.set(ylabel="share read right", ylim=(-0.02, 1.02), xlim=(0, 1))
-    error = f"expected calibration error {calibration.expected_error:.4f}"
-    upper.set_title(error, fontsize="medium", color="0.35")
+    upper.set_title(f"expected calibration error {calibration.expected_error:.4f}", fontsize="medium", color="0.35")
     upper.legend(frameon=False)
     upper.grid(alpha=0.3)
     counts, left = calibration.examples, np.linspace(0, 1, len(calibration.examples), endpoint=False)
@@ -69,14 +64,14 @@ def draw_digits(digits: Digits, title: str) -> Figure:
     return figure
 
 
-def draw_noise(noise: Mapping[str, Noise], images: Mapping[str, Images], network: str) -> Figure:
+def draw_noise(noise: dict[str, Noise], images: dict[str, Images], network: str) -> Figure:
     """Draw the noise of which the network is surest, named as noise."""
     figure = Figure(figsize=(9, 0.6 + 3.6 * len(noise)), layout="constrained")
     figure.suptitle(f"None of these is a digit, yet {network} must name one for each:\nthe noise of which it is surest")
     parts = figure.subfigures(len(noise), 1, squeeze=False)[:, 0]
     for part, (kind, result) in zip(parts, noise.items(), strict=True):
-        of = f"{kind}: {result.sure:,} of {result.images:,} have a confidence of {SURE_FROM} or more"
-        part.suptitle(of, fontsize="medium")
+        sure = f"{result.sure:,} of {result.images:,} have a confidence of {SURE_FROM} or more"
+        part.suptitle(f"{kind}: {sure}", fontsize="medium")
         panels = part.subplots(2, 6, subplot_kw={"xticks": [], "yticks": [], "visible": False}).ravel()
         for axes, index, outputs in zip(panels, result.surest, result.surest_outputs, strict=False):
             axes.set_visible(True)

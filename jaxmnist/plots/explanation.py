@@ -25,10 +25,8 @@ def figures(result: Explanation, title: str) -> dict[str, Figure]:
     _draw_slopes(slopes, result)
     what = f"the gradient: length of the\n{len(gradient)} slopes of each pixel's weights"
     _draw_pixels(figure, pixels, np.linalg.norm(gradient, axis=0), "Blues", what)
-    digits = (
-        f"jax.grad to {result.automatic_digits:.1f} digits, with central differences to {result.numerical_digits:.1f}"
-    )
-    figure.text(0.5, 0.02, f"The gradient by hand agrees with {digits}.", ha="center", fontsize=10)
+    digits = f"{result.automatic_digits:.1f} digits, with central differences to {result.numerical_digits:.1f}"
+    figure.text(0.5, 0.02, f"The gradient by hand agrees with jax.grad to {digits}.", ha="center", fontsize=10)
     return {"explain.png": figure}
 
 
@@ -87,8 +85,7 @@ def _draw_levers(axes: Axes, result: Explanation) -> None:
     axes.bar(position - 0.2, [lever.predicted for lever in result.levers], 0.38, color=BLUE, label="predicted")
     axes.bar(position + 0.2, [lever.measured for lever in result.levers], 0.38, color=ORANGE, label="measured")
     axes.axhline(0, color="0.3", linewidth=0.8)
-    axes.set_xticks(position, ("bias", "weights", "activations\nbefore"))
-    axes.set(ylabel="change of the cost C")
+    axes.set(xticks=position, xticklabels=("bias", "weights", "activations\nbefore"), ylabel="change of the cost C")
     axes.margins(y=0.4)
     _label(axes, f"three levers that raise the output for {result.label},\neach moved by a length of 0.01")
 

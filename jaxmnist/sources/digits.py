@@ -11,15 +11,12 @@ from jaxmnist.handwriting.normalise import centre
 
 def load_digits_like_mnist() -> tuple[Dataset, Dataset]:
     """Load the 1,797 digits in a fixed split: 80 % for training, 20 % for testing."""
-    # Imported here, since scikit-learn takes a second to import and MNIST doesn't need it.
-    from sklearn.datasets import load_digits
+    from sklearn.datasets import load_digits  # here, since the import takes a second, and MNIST doesn't need it
     from sklearn.model_selection import train_test_split
 
     digits = load_digits()
-    images = np.stack([_like_mnist(image) for image in digits.images])
-    split = train_test_split(
-        images, digits.target.astype(np.uint8), test_size=0.2, random_state=0, stratify=digits.target
-    )
+    images, labels = np.stack([_like_mnist(image) for image in digits.images]), digits.target.astype(np.uint8)
+    split = train_test_split(images, labels, test_size=0.2, random_state=0, stratify=labels)
     train_images, test_images, train_labels, test_labels = map(jnp.asarray, split)
     return Dataset(train_images, train_labels), Dataset(test_images, test_labels)
 

@@ -1,7 +1,6 @@
 """Download one file: verified, bounded in time and size, and either whole on the disk or absent."""
 
 import hashlib
-import os
 import tempfile
 import time
 import urllib.request
@@ -21,39 +20,34 @@ STALL_BYTES = 16 * 1024
 
 
 class DownloadError(OSError):
-    """A failed download. The message names the URL, what happened and what was expected."""
+    """A failed download."""
 
 
 class RemoteFile(NamedTuple):
-    """A file to download: its URL, its size in bytes, and the sha256 of its content in hexadecimal."""
+    """A file to download."""
 
     url: str
-    size: int
-    sha256: str
+    size: int  # in bytes
+    sha256: str  # of its content, in hexadecimal
 
 
 def fetch(remote: RemoteFile, path: Path, on_progress: Callable[[int], object] = lambda arrived: None) -> None:
     """Download a file into memory, verify it, and only then write it to `path`, whose folder exists.
 
     Raises:
-        DownloadError: if the server doesn't answer in time, stalls, or sends anything but this file; then nothing
-            is written.
-        OSError: if the file can't be written.
+        DownloadError: if the server doesn't answer in time, stalls, or sends anything but this file.
     """
     content = _transfer(remote, on_progress)
     if hashlib.sha256(content).hexdigest() != remote.sha256:
         raise DownloadError(f"{remote.url}: what arrived has another sha256 than the expected {remote.sha256}")
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".download-") as folder:
         temporary = Path(folder, path.name)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        temporary.write_bytes(content)
         temporary.replace(path)
 
 
 def _transfer(remote: RemoteFile, on_progress: Callable[[int], object]) -> bytearray:
-    """Receive the content from a second thread, since a name lookup or a dripping header has no time limit."""
+    """Receive the content from another thread, since urllib has no time limit for a name lookup or a slow header."""
     pieces: SimpleQueue[bytes | Exception | None] = SimpleQueue()
     abandoned = Event()
     Thread(target=_read_pieces, args=(remote.url, pieces, abandoned), daemon=True).start()

@@ -1,6 +1,6 @@
 """Evaluate a network: its accuracy, each digit, its worst mistakes, its calibration, and how sure it is of noise."""
 
-from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -75,13 +75,10 @@ class Evaluation(NamedTuple):
     noise: dict[str, Noise]  # by kind
 
 
-def run(params: Params, config: Config, test_set: Dataset, noise: Mapping[str, Images]) -> Evaluation:
+def run(params: Params, config: Config, test_set: Dataset, noise: dict[str, Images]) -> Evaluation:
     """Evaluate a network on a test set, which has at least one image, and on each kind of noise."""
-
-    def outputs_on(images: ArrayLike) -> Float[np.ndarray, "_ 10"]:
-        return np.asarray(metrics.outputs(params, images, config.activation, config.cost))
-
-    labels, outputs = np.asarray(test_set.labels), outputs_on(test_set.images)
+    outputs_on = partial(metrics.outputs, params, activation=config.activation, cost=config.cost)
+    labels, outputs = np.asarray(test_set.labels), np.asarray(outputs_on(test_set.images))
     confusion = confusion_matrix(labels, outputs.argmax(axis=1))
     right, examples = int(np.trace(confusion)), len(labels)
     worst = worst_mistakes(outputs, labels, MISTAKES)
@@ -95,7 +92,7 @@ def run(params: Params, config: Config, test_set: Dataset, noise: Mapping[str, I
         confusion=confusion,
         mistakes=Mistakes(worst, labels[worst], outputs[worst].argmax(axis=1), outputs[worst]),
         calibration=calibrate(outputs, labels),
-        noise={kind: measure_noise(outputs_on(images)) for kind, images in noise.items()},
+        noise={kind: measure_noise(np.asarray(outputs_on(images))) for kind, images in noise.items()},
     )
 
 
@@ -198,8 +195,7 @@ def _precision_and_recall(result: Evaluation) -> list[str]:
     for digit, (examples, precision, recall, _) in enumerate(zip(*result.digits, strict=True)):
         times = np.where(np.arange(10) == digit, 0, result.confusion[digit])
         most = ", ".join(f"{read} ({times[read]})" for read in np.argsort(-times, kind="stable")[:3] if times[read])
-        row = f"{digit:>5}{examples:>11,}{_percent(precision):>12}{_percent(recall):>11}   {most}"
-        lines.append(row.rstrip())
+        lines.append(f"{digit:>5}{examples:>11,}{_percent(precision):>12}{_percent(recall):>11}   {most}".rstrip())
     return lines
 
 
@@ -220,7 +216,7 @@ def _knowledge(calibration: Calibration) -> list[str]:
     return [*lines, f"{error}, the mean distance of right from confidence"]
 
 
-def _limitation(noise: Mapping[str, Noise]) -> list[str]:
+def _limitation(noise: dict[str, Noise]) -> list[str]:
     lines = ["A limitation: it must call everything a digit. So it does with noise, where nothing is one:"]
     for kind, (images, sure, confidence, read_as, *_) in noise.items():
         most = f"most often as {read_as.argmax()} ({read_as.max():,} of {images:,})"

@@ -17,9 +17,7 @@ from jaxmnist.network import Params, activations, count_parameters, weighted_sum
 from jaxmnist.studies.characters import beside, shade, shaded
 
 NUMERICAL_WORK = 200_000_000
-"""Most slopes by central differences, times the parameters that each takes to compute: all 13,002 of 3Blue1Brown's
-network, and a random sample of a wide one's, in less than a second."""
-
+"""Most central differences, times parameters: all 13,002 of 3Blue1Brown's network, and a sample of a wide one's."""
 SHOWN = 16
 """Most neurons of a layer in the report and the figure."""
 
