@@ -34,31 +34,28 @@ class Splits(NamedTuple):
 
 
 def load(
-    name: DatasetName = "auto",
-    data_dir: str | os.PathLike[str] | None = None,
-    on_progress: Progress = lambda file, size, arrived: None,
+    name: DatasetName = "auto", data_dir: str | os.PathLike[str] | None = None, on_progress: Progress = lambda *_: None
 ) -> Splits:
     """Load a data set onto JAX's default device.
 
     Args:
-        name: mnist, fashion_mnist and kmnist come from the data folder if one is named, else from the cache, which
-            downloads fill. digits is scikit-learn's 8×8 digits, made like MNIST. auto is mnist, or digits with a
-            `notice` if MNIST isn't available.
+        name: digits is scikit-learn's 8×8 digits, made like MNIST. auto is mnist, or digits with a `notice` if MNIST
+            isn't available. All others come from the data folder if one is named, else from the cache.
         data_dir: a folder with the four IDX files, gzipped or plain, or with a subfolder named like the data set; by
             default the environment variable JAXMNIST_DATA_DIR. Not allowed with digits.
-        on_progress: called during downloads.
+        on_progress: called during downloads, which fill the cache.
 
     Raises:
         ValueError: if the name is unknown, or a file is missing from the folder or isn't what it should be.
-        OSError: if a file can't be read, or can't be downloaded.
+        OSError: if a file can't be read or downloaded.
     """
     if name not in get_args(DatasetName):
         raise ValueError(f"dataset={name}: expected one of {', '.join(get_args(DatasetName))}")
     if name == "digits":
         if data_dir is not None:
-            contradiction = f"data_dir={data_dir}: contradicts dataset=digits, which comes with scikit-learn"
+            remedy = "name the folder's data set too, as dataset=mnist, or leave data_dir out"
             raise ValueError(
-                f"{contradiction}; name the folder's data set too, as dataset=mnist, or leave data_dir out"
+                f"data_dir={data_dir}: contradicts dataset=digits, which comes with scikit-learn; {remedy}"
             )
         return Splits("digits", "scikit-learn's load_digits", *load_digits_like_mnist())
     data_dir = data_dir or os.environ.get("JAXMNIST_DATA_DIR")

@@ -22,12 +22,9 @@ def load_digits_like_mnist() -> tuple[Dataset, Dataset]:
 
 
 def _like_mnist(image: Float[np.ndarray, "8 8"]) -> UInt8[np.ndarray, "784"]:
-    """Fit an 8×8 digit of ink 0 to 16 into 20×20, with its centre of mass at the centre of 28×28.
+    """Fit an 8×8 digit of ink 0 to 16 into 20×20, with its centre of mass at the centre of 28×28, like MNIST's.
 
     Enlarging this much, Pillow's bicubic curves are smoother than the area means of `handwriting`.
-
-    Source:
-        LeCun, Cortes and Burges, The MNIST database of handwritten digits (how MNIST was made).
     """
     rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
     ink = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

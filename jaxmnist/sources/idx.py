@@ -1,6 +1,9 @@
 """MNIST's IDX files, gzipped or plain, read as untrusted input.
 
 Reads at most what the header declares, and refuses headers that declare more than MNIST holds.
+
+Source:
+    The format's description in LeCun, Cortes and Burges, The MNIST database of handwritten digits.
 """
 
 import gzip
@@ -19,19 +22,12 @@ MAX_EXAMPLES = 70_000
 
 
 def read_images(path: Path) -> UInt8[np.ndarray, "n 784"]:
-    """Read 28×28 images, a row of 784 bytes each, from 0 for paper to 255 for ink.
-
-    Raises:
-        ValueError: if the content isn't exactly what the header declares; says what was found and expected.
-
-    Source:
-        The format's description in LeCun, Cortes and Burges, The MNIST database of handwritten digits.
-    """
+    """Read 28×28 images, a row of 784 bytes each, from 0 for paper to 255 for ink."""
     return _read_idx(path, "images", (28, 28)).reshape(-1, 784)
 
 
 def read_labels(path: Path) -> UInt8[np.ndarray, "n"]:
-    """Read labels 0 to 9. Errors as for `read_images`."""
+    """Read labels 0 to 9."""
     labels = _read_idx(path, "labels", ())
     if labels.max() > 9:
         index = int(np.argmax(labels > 9))
