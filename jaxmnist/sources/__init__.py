@@ -53,18 +53,16 @@ def load(
         raise ValueError(f"dataset={name}: expected one of {', '.join(get_args(DatasetName))}")
     if name == "digits":
         if data_dir is not None:
-            remedy = "name the folder's data set too, as dataset=mnist, or leave data_dir out"
-            raise ValueError(
-                f"data_dir={data_dir}: contradicts dataset=digits, which comes with scikit-learn; {remedy}"
-            )
+            problem = f"data_dir={data_dir}: contradicts dataset=digits, which comes with scikit-learn"
+            raise ValueError(f"{problem}; name the folder's data set too, as dataset=mnist, or leave data_dir out")
         return Splits("digits", "scikit-learn's load_digits", *load_digits_like_mnist())
     data_dir = data_dir or os.environ.get("JAXMNIST_DATA_DIR")
     if name == "auto" and not data_dir:
         try:
             return load("mnist", None, on_progress)
-        except OSError as problem:
+        except OSError as error:
             notice = (
-                f"this is NOT MNIST but scikit-learn's 1,797 small digits, since MNIST isn't available ({problem}). "
+                f"this is NOT MNIST but scikit-learn's 1,797 small digits, since MNIST isn't available ({error}). "
                 f"For MNIST, connect this machine to the network, or put the four IDX files "
                 f"(train-images-idx3-ubyte.gz, …) into a folder and name it with data_dir=FOLDER or JAXMNIST_DATA_DIR."
             )
