@@ -1,6 +1,7 @@
 """The command line in this process: what train prints, writes and refuses; subprocesses where streams are the point."""
 
 import csv
+import dataclasses
 import json
 import os
 import re
@@ -15,7 +16,7 @@ from PIL import Image
 from small_data import write_idx_files
 
 from jaxmnist.cli import COMMANDS, main
-from jaxmnist.cli.train import FIGURES
+from jaxmnist.cli.train import FIGURES, parse
 from jaxmnist.config import RECIPES
 from jaxmnist.network import count_parameters
 from jaxmnist.runs import loop
@@ -143,15 +144,14 @@ def test_the_recorded_command_trains_the_same_network(run, tmp_path):
     assert before == contents(tmp_path / "one")
 
 
-def test_a_recipe_gives_the_defaults_of_the_other_options(run, tmp_path):
+def test_a_recipe_gives_the_defaults_of_the_other_options(run):
     code, out, _err = run("--recipe", "best", "--help")
     assert code == 0
     assert "(default: silu)" in words(out)
     assert "(default: jitter)" in words(out)
     assert "(default: sigmoid)" in words(run("--help")[1])
-    assert run("--recipe", "best", "--epochs", 1, "--batch-size", 20, "--run-dir", "b")[0] == 0
-    config = json.loads((tmp_path / "b" / "config.json").read_text())["config"]
-    assert config == RECIPES["best"].to_json() | {"epochs": 1, "batch_size": 20}
+    options = parse(["--recipe", "best", "--epochs", "1", "--batch-size", "20"], "train.py")
+    assert options.config.config() == dataclasses.replace(RECIPES["best"], epochs=1, batch_size=20)
 
 
 @pytest.mark.slow
@@ -227,7 +227,6 @@ def test_an_absent_accelerator_is_an_error_and_never_a_silent_cpu(run, platform)
     ("arguments", "said"),
     [
         (("--learning-rate", "1e20"), "try a smaller learning rate, or --momentum 0.9 --cost squared"),
-        (("--activation", "relu", "--cost", "cross_entropy", "--learning-rate", "1e30"), "are not finite"),
         (("--learning-rate", "1e-12"), "try a larger learning rate"),
     ],
 )
@@ -299,9 +298,10 @@ def test_a_broken_config_is_refused_by_name(run, tmp_path):
 
 def test_a_failing_figure_loses_no_numbers_and_is_drawn_later(run, tmp_path, monkeypatch):
     assert run(*SMALL, "--epochs", 1, "--run-dir", "r")[0] == 0
-    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+    with monkeypatch.context() as patch:
         patch.setattr("jaxmnist.cli.train.figures", lambda *_: 1 / 0)
-        run("--resume", "r", "--epochs", 2)
+        with pytest.raises(ZeroDivisionError):
+            run("--resume", "r", "--epochs", 2)
     assert json.loads((tmp_path / "r" / "summary.json").read_text())["epochs"] == 2
     assert load_network(tmp_path / "r").config.epochs == 2
     assert not (tmp_path / "r" / "curves.png").exists()
@@ -327,14 +327,13 @@ def test_a_run_in_another_thread_needs_no_signals(run, tmp_path):
     assert codes == [0]
 
 
-@pytest.mark.parametrize("arguments", ["train --help", "train --sizes 784 4 10 --epochs 1 --run-dir r"])
-def test_closed_output_is_no_error(tmp_path, arguments):
-    command = f"{sys.executable} -m jaxmnist {arguments} >&-"
+def test_closed_output_is_no_error():
+    command = f"{sys.executable} -m jaxmnist train --sizes 784 4 10 --epochs 1 --run-dir r >&-"
     result = subprocess.run(command, shell=True, stderr=subprocess.PIPE, text=True)
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_a_reader_that_leaves_early_is_no_traceback(tmp_path):
+def test_a_reader_that_leaves_early_is_no_traceback():
     command = f"{sys.executable} {ROOT / 'train.py'} --sizes 784 4 10 --run-dir r | head -1"
     result = subprocess.run(command, shell=True, capture_output=True, text=True)
     assert "parameters" in result.stdout

@@ -46,7 +46,7 @@ def test_the_packaged_networks_doubts_are_as_rare_and_as_right_as_help_says(name
     assert np.mean(doubtful[wrong]) == pytest.approx(right, abs=0.05)
 
 
-@pytest.mark.slow
+@pytest.mark.measured
 def test_wide_strokes_are_as_rare_in_mnist_as_their_doubt_says(digits):
     pens = np.array([normalise(image.reshape(28, 28)).pen for image in digits])
     assert np.mean(pens > LIMITS.widest_pen) == pytest.approx(0.004, abs=0.0015)  # 306 of all 70,000, 0.44 %

@@ -26,10 +26,8 @@ def misread(count):
 @pytest.mark.parametrize(
     "figure",
     [
-        pytest.param(lambda: plots.learning_curves(HISTORY, "title"), id="curves"),
         pytest.param(lambda: plots.learning_curves({k: v[:2] for k, v in HISTORY.items()}, "title"), id="one epoch"),
         pytest.param(lambda: plots.weight_maps(*weights(3)), id="three neurons"),
-        pytest.param(lambda: plots.weight_maps(*weights(40)), id="forty neurons"),
         pytest.param(lambda: plots.confusion(RANDOM.integers(0, 1000, (10, 10)), "title"), id="confusion"),
         pytest.param(lambda: plots.confusion(np.zeros((10, 10), int), "title"), id="empty confusion"),
         pytest.param(lambda: plots.mistakes(*misread(18), "title"), id="mistakes"),

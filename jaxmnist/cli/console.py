@@ -1,11 +1,11 @@
-"""What the commands show: progress, errors, tables and exit codes; and how a signal stops them."""
+"""What the commands show: progress, errors and exit codes; and how a signal stops them."""
 
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
@@ -34,9 +34,6 @@ def progress(total: int, unit: str, lines: int = 10, on_stdout: bool = False, do
         lines: about how many lines to print where there is no terminal.
         on_stdout: whether to show it on standard output instead of standard error.
         done: units done already.
-
-    Yields:
-        The function to call as the work advances.
     """
     file, first = sys.stdout if on_stdout else sys.stderr, done
     begin = time.perf_counter()
@@ -58,11 +55,7 @@ def progress(total: int, unit: str, lines: int = 10, on_stdout: bool = False, do
 
 @contextmanager
 def download_bars() -> Iterator[Callable[[str, int, int], None]]:
-    """Show a bar for each file of a download, where there is a terminal.
-
-    Yields:
-        A function of a file's name, the bytes expected and the bytes that have arrived.
-    """
+    """Show a bar for each file of a download, where there is a terminal; see `sources.Progress`."""
     bars: dict[str, tqdm[None]] = {}
 
     def show(file: str, expected: int, arrived: int) -> None:
@@ -79,12 +72,9 @@ def download_bars() -> Iterator[Callable[[str, int, int], None]]:
 
 @contextmanager
 def stopping() -> Iterator[Callable[[], bool]]:
-    """Let the first SIGINT or SIGTERM only request a stop; a second one ends the process at once.
+    """Let the first SIGINT or SIGTERM only request a stop, and tell whether it did; a second one ends the process.
 
     Outside the main thread, where Python allows no handlers, signals keep their effect.
-
-    Yields:
-        Whether a stop was requested.
     """
     requested, signals = threading.Event(), (signal.SIGINT, signal.SIGTERM)
 
@@ -107,13 +97,3 @@ def stopping() -> Iterator[Callable[[], bool]]:
 def complain(problem: str) -> None:
     """Print an error as one line on standard error."""
     print(f"error: {' '.join(problem.split())}", file=sys.stderr)
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Align the columns of a table: the first to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(f"{cell:<{width}}" if index == 0 else f"{cell:>{width}}"
-                  for index, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
-        for row in rows
-    )  # fmt: skip

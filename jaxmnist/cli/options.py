@@ -98,22 +98,13 @@ Data = Annotated[tyro.conf.OmitArgPrefixes[DataOptions], tyro.conf.arg(name="dat
 
 
 def select_device(options: DataOptions) -> jax.Device:
-    """Select the device that the options ask for; JAX starts only here.
-
-    Raises:
-        ValueError: if there is none.
-    """
+    """Select the device that the options ask for; JAX starts only here."""
     _cache_compiled_programs()
     return devices.select(options.platform)
 
 
 def load_data(options: DataOptions) -> Splits:
-    """Load the data that the options ask for onto JAX's default device, and print what the user must know about it.
-
-    Raises:
-        ValueError: if the data isn't what it should be.
-        OSError: if it can't be read.
-    """
+    """Load the data that the options ask for onto JAX's default device, and print what the user must know about it."""
     with download_bars() as show:
         splits = load(options.dataset, options.data_dir, show)
     if splits.notice:
@@ -130,11 +121,7 @@ def data_of_run(options: DataOptions, about: Mapping[str, Any]) -> DataOptions:
 
 
 def check_seed(seed: int) -> None:
-    """Reject seeds outside uint32, which `jax.random.key` would silently wrap.
-
-    Raises:
-        ValueError: naming the seed.
-    """
+    """Reject seeds outside uint32, which `jax.random.key` would silently wrap."""
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed={seed}: expected a whole number from 0 to {2**32 - 1:,}; for example seed=0")
 

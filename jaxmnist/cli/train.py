@@ -160,9 +160,10 @@ def _with_epochs(metadata: Mapping[str, Any], recorded: Config, config: Config) 
     command = _command(config, metadata["dataset"], metadata["seed"])
     if config.schedule == "cosine":
         command = f"{metadata.get('command')}; then with --resume --epochs {config.epochs}"
+        effect = "rises again" if int(config.epochs) > int(recorded.epochs) else "drops"
         print(
             f"note: the cosine now ends at epoch {config.epochs} instead of {recorded.epochs}, so the learning rate "
-            f"{'rises again' if config.epochs > recorded.epochs else 'drops'}: this isn't the run that {config.epochs} epochs from the start would be"
+            f"{effect}: this isn't the run that {config.epochs} epochs from the start would be"
         )
     return {**metadata, "config": config.to_json(), "command": command}
 
