@@ -39,7 +39,7 @@ class SavedNetwork(NamedTuple):
 
 
 def save(path: str | Path, tree: Any, about: Mapping[str, Any], keep_previous: bool = False) -> None:
-    """Write a pytree of arrays and `jax.random` keys, and `about`, which JSON can hold; equal content gives equal bytes."""
+    """Write a pytree of arrays and `jax.random` keys, and `about`, which JSON can hold; always as the same bytes."""
     tensors = {name: np.asarray(_as_data(leaf), order="C") for name, leaf in _named(tree).items()}
     entry = {"about": about, "format": FORMAT, "sha256": {**_digests(tensors), "header": _ZEROS}}
     content = safetensors.numpy.save(tensors, {"jaxmnist": json.dumps(entry, sort_keys=True)})

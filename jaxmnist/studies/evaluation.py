@@ -13,7 +13,6 @@ from jaxmnist.network import Params
 from jaxmnist.studies.characters import bar
 
 Images: TypeAlias = UInt8[np.ndarray, "_ 784"]
-
 SURE_FROM = 0.9
 """Confidence from which a prediction counts as sure."""
 MISTAKES, NOISES, REPORTED = 18, 12, 6
