@@ -6,7 +6,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from jaxmnist.dataset import Dataset
-from jaxmnist.handwriting.normalise import centre
+from jaxmnist.handwriting.centre import centre
 
 
 def load_digits_like_mnist() -> tuple[Dataset, Dataset]:
