@@ -3,13 +3,12 @@
 import dataclasses
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import jax
 import tyro
-from tyro.constructors import PrimitiveConstructorSpec
 
 from jaxmnist import devices
 from jaxmnist.cli.console import download_bars
@@ -26,19 +25,8 @@ RunName = Annotated[str, tyro.conf.arg(metavar="RUN")]
 """Whose network: a run's folder, its weights file, or the name of a network that comes with this package."""
 
 
-def _one_of(names: Sequence[str]) -> PrimitiveConstructorSpec[str]:
-    return PrimitiveConstructorSpec(
-        nargs=1,
-        metavar=f"{{{','.join(names)}}}",
-        instance_from_str=lambda words: words[0],
-        is_instance=lambda value: value in names,
-        str_from_instance=lambda name: [name],
-        choices=tuple(names),
-    )
-
-
-ActivationName = Annotated[str, _one_of(list(ACTIVATIONS))]
-CostName = Annotated[str, _one_of(list(COSTS))]
+ActivationName: TypeAlias = Literal[tuple(ACTIVATIONS)]  # type: ignore[valid-type]
+CostName: TypeAlias = Literal[tuple(COSTS)]  # type: ignore[valid-type]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,11 +122,8 @@ def untrained(seed: int, config: Config, device: jax.Device) -> Params:
 
 
 def _cache_compiled_programs() -> None:
-    """Let JAX keep compiled programs in a folder that only this user can write: a second start saves a second.
-
-    JAX's own JAX_COMPILATION_CACHE_DIR takes precedence.
-    """
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+    """Let JAX keep compiled programs in a folder that only this user can write: a second start saves a second."""
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:  # JAX's own choice of a folder
         return
     folder = cache_dir() / "compiled"
     try:
