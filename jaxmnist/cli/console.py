@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 
 from tqdm import tqdm
@@ -47,17 +47,15 @@ def progress(total: int, unit: str, lines: int = 10, on_stdout: bool = False, do
 def download_bars() -> Iterator[Callable[[str, int, int], None]]:
     """Show a bar for each file of a download, where there is a terminal; yields a `sources.Progress`."""
     bars: dict[str, tqdm[None]] = {}
+    with ExitStack() as stack:
 
-    def show(file: str, expected: int, arrived: int) -> None:
-        if file not in bars:
-            bars[file] = tqdm(total=expected, desc=file, unit="B", unit_scale=True, unit_divisor=1024, disable=None)
-        bars[file].update(arrived - bars[file].n)
+        def show(file: str, expected: int, arrived: int) -> None:
+            if file not in bars:
+                bars[file] = tqdm(total=expected, desc=file, unit="B", unit_scale=True, unit_divisor=1024, disable=None)
+                stack.callback(bars[file].close)
+            bars[file].update(arrived - bars[file].n)
 
-    try:
         yield show
-    finally:
-        for bar in bars.values():
-            bar.close()
 
 
 @contextmanager

@@ -73,10 +73,8 @@ def parse(words: Sequence[str], program: str) -> Options | ResumeOptions:
 
 def run(options: Options | ResumeOptions) -> int:
     """Train, write the run folder, and return the exit code: 0, NOT_LEARNING or INTERRUPTED."""
-    return _resume(options) if isinstance(options, ResumeOptions) else _start(options)
-
-
-def _start(options: Options) -> int:
+    if isinstance(options, ResumeOptions):
+        return _resume(options)
     config, seconds = options.config.config(), dict[str, float]()
     validate(config)
     shared.check_seed(options.seed)
@@ -96,8 +94,8 @@ def _start(options: Options) -> int:
         "command": _command(config, splits.name, options.seed),
     }
     with folder.created(options.run_dir, config.optimizer) as path, jax.default_device(device):
-        run = results.Run(path, metadata, splits, config, device)
-        return _train(run, loop.first_state(run)._replace(seconds=seconds))
+        new = results.Run(path, metadata, splits, config, device)
+        return _train(new, loop.first_state(new)._replace(seconds=seconds))
 
 
 def _resume(options: ResumeOptions) -> int:

@@ -21,15 +21,7 @@ MAX_EPOCHS_MARKED = 60
 def figures(
     run: Run, history: Sequence[History], before: Params, after: Params, outputs: Float[np.ndarray, "n 10"]
 ) -> dict[str, Figure]:
-    """Draw the figures that a run leaves in its folder, by file name.
-
-    Args:
-        run: the run.
-        history: one entry before training and one after each epoch.
-        before: the network before training.
-        after: the network after training.
-        outputs: its ten outputs for each image of the test set.
-    """
+    """Draw the figures that a run leaves in its folder, by file name; `outputs` are for the images of the test set."""
     name, config, (images, labels) = run.splits.name, run.config, map(np.asarray, run.splits.test)
     matrix, worst = confusion_matrix(labels, outputs.argmax(axis=1)), worst_mistakes(outputs, labels, most=18)
     right, examples = int(matrix.trace()), len(labels)
@@ -48,10 +40,8 @@ def figures(
 def learning_curves(history: Mapping[str, Float[np.ndarray, "epochs"]], title: str) -> Figure:
     """Draw mean cost and accuracy by epoch, training and test side by side.
 
-    Args:
-        history: train_cost, test_cost, train_accuracy and test_accuracy (shares, 0 to 1). Entry e is after epoch e;
-            entry 0, the random start, is only written, as it would flatten the curves.
-        title: what was trained.
+    The history is train_cost, test_cost, train_accuracy and test_accuracy (shares, 0 to 1). Entry e is after epoch e;
+    entry 0, the random start, is only written, as it would flatten the curves.
     """
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     figure.suptitle(title)

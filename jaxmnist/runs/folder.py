@@ -25,12 +25,7 @@ def refuse_used(run_dir: Path | None) -> None:
 
 
 def create(run_dir: Path | None, label: str) -> Path:
-    """Make the folder of a new run: `run_dir`, or if that is None a new `runs/<time>-<label>`.
-
-    Raises:
-        ValueError: if there is already something in it, or a process writes there.
-        OSError: if it can't be made.
-    """
+    """Make the folder of a new run: `run_dir`, or if that is None `runs/<time>-<label>`; reject one that is used."""
     refuse_used(run_dir)
     name, number = f"{time.strftime('%Y-%m-%dT%H-%M-%S')}-{label}", 1
     try:

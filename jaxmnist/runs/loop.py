@@ -38,11 +38,8 @@ def run_epochs(
 ) -> tuple[RunState, str | None]:
     """Train to the recipe's last epoch and save checkpoints: about once a second, and at the end.
 
-    Args:
-        run: the run.
-        progress: where to start from.
-        on_epoch: called after each epoch with its number and its measurements.
-        stop_requested: asked before each epoch; if true, training stops there.
+    `on_epoch` is called after each epoch with its number and its measurements. `stop_requested` is asked before each;
+    if true, training stops there.
 
     Returns:
         The state afterwards, and why the run was given up, or None.
