@@ -85,7 +85,7 @@ def run(key: Key[Array, ""], data: RaceData, result: Result) -> dict[str, Terrai
 def follow(
     key: Key[Array, ""], method: Method, learning_rate: float, data: RaceData, settings: Settings, end_cost: float = 0.0
 ) -> tuple[Path, list[TrainState]]:
-    """The path of one network from random start 0 until its cost is down or all steps are made, and its states there."""
+    """The path of one network from random start 0 until its cost is down or all steps are made, and the states there."""
     members = make_members([(settings.momentum, learning_rate)], [0])
     every = max(1, settings.steps_of(method) // POINTS)
     states, costs = [], []
@@ -134,12 +134,7 @@ def survey(
 ) -> Terrain:
     """Measure the cost on a grid around paths, in the principal plane of the first two.
 
-    Args:
-        paths: with points in the space of all parameters.
-        like: parameters of the network's shape.
-        probe: examples to measure the cost on.
-        min_height: least ratio of the terrain's shorter side to the longer one.
-        resolution: points of the grid along each direction.
+    The grid's shorter side is at least `min_height` times as long as the other; `like` has the network's shape.
     """
     plane = principal_plane([path.points for path in paths[:2]])
     projected = tuple(path._replace(points=(path.points - plane.origin) @ plane.directions.T) for path in paths)

@@ -24,8 +24,8 @@ METHODS: dict[Method, str] = {"gd": "gradient descent", "sgd": "SGD", "momentum"
 """The methods and their names."""
 
 PROBE, VALIDATION = 1_000, 1_000
-"""Training examples on which the training cost is measured, always the same; and others, kept out of the race to choose
-learning rates on: of a small training set a fifth."""
+"""Training examples on which the cost is measured; and others, kept out of the race to choose learning rates on: of a
+small training set a fifth."""
 
 EVALUATIONS = 150
 """How often the cost is measured in a race, about."""

@@ -59,12 +59,8 @@ def run(
 ) -> Result:
     """Choose every method's learning rate, then race all from the starts that `training.start` makes of the seeds.
 
-    Args:
-        key: decides the minibatches, for all seeds and methods alike.
-        data: from `methods.divide`.
-        settings: what the race is like.
-        seconds_per_step: how long one network takes for a step of each method, for the result.
-        on_progress: called with the number of gradients since the last call; `count_gradients` in all, or a bit less.
+    The key decides the minibatches, for all seeds and methods alike. `seconds_per_step` of one network is only for the
+    result. `on_progress` gets the number of gradients since its last call: `count_gradients` in all, or a bit less.
     """
 
     def race(method: Method, rate: float) -> Outcome:
