@@ -89,12 +89,13 @@ def select_device(options: DataOptions) -> jax.Device:
     From then on, JAX keeps compiled programs in a folder that only this user can write: a second start saves a second.
     """
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        folder = cache_dir() / "compiled"
         with suppress(OSError):
+            folder = cache_dir() / "compiled"
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folder.chmod(0o700)  # fails if the folder belongs to somebody else
-            jax.config.update("jax_compilation_cache_dir", str(folder))  # type: ignore[no-untyped-call]
-            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # type: ignore[no-untyped-call]
+            if not folder.lstat().st_mode & 0o077:  # else anybody may have put programs there
+                folder.chmod(0o700)  # fails if the folder belongs to somebody else
+                jax.config.update("jax_compilation_cache_dir", str(folder))  # type: ignore[no-untyped-call]
+                jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # type: ignore[no-untyped-call]
     return devices.select(options.platform)
 
 
