@@ -85,7 +85,7 @@ def run(key: Key[Array, ""], data: RaceData, result: Result) -> dict[str, Terrai
 def follow(
     key: Key[Array, ""], method: Method, learning_rate: float, data: RaceData, settings: Settings, end_cost: float = 0.0
 ) -> tuple[Path, list[TrainState]]:
-    """The path of one network from random start 0 until its cost is down or all steps are made, and the states there."""
+    """The path of one network from random start 0 until its cost is down or all steps are made, with its states."""
     members = make_members([(settings.momentum, learning_rate)], [0])
     every = max(1, settings.steps_of(method) // POINTS)
     states, costs = [], []
