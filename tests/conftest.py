@@ -2,10 +2,11 @@ import os
 import sys
 from pathlib import Path
 
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".pytest_cache" / "compiled"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")  # all workers and subprocesses share it
+
 import jax
 import pytest
-
-from jaxmnist.sources import load
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -13,7 +14,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))  # where the NumPy epoch is
 
 DATA_DIR = os.environ.get("JAXMNIST_DATA_DIR")
-"""What the caller's environment names, read before `own_environment` hides it from the tests."""
+"""The folder that the caller's environment names, read before `own_environment` hides it from the tests."""
 
 
 @pytest.fixture(autouse=True)
@@ -35,4 +36,6 @@ def mnist_dir():
 @pytest.fixture(scope="session")
 def digits():
     """scikit-learn's small digits, which are always there."""
+    from jaxmnist.sources import load  # only now, when the hook that checks types is in place
+
     return load("digits")

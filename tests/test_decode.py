@@ -161,7 +161,7 @@ def test_folders_pipes_and_missing_files_are_refused(tmp_path):
 
 
 def test_an_endless_stream_is_refused():
-    class Endless:
+    class Endless(io.BytesIO):
         def read(self, size):
             return bytes(size)
 

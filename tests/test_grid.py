@@ -84,8 +84,8 @@ def test_no_network_learns_from_the_fold_that_measures_it(digits, result):
 def test_networks_are_trained_in_groups_and_all_epochs_are_reported(digits, result):
     tame, _other, wild, _tame = result.grid.configs
     epochs = []
-    grid = result.grid._replace(configs=(tame, wild, tame) * 2)
-    run(KEY, grid, digits.train, group_size=6, on_progress=epochs.append)
+    grid = result.grid._replace(configs=(tame, wild, tame) * 2, group_size=6)
+    run(KEY, grid, digits.train, epochs.append)
     assert epochs == [6] * 4  # for each of two folds, two groups of six networks make one epoch
 
 

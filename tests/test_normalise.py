@@ -6,7 +6,8 @@ from handwriting import cut, enlarged, grey, lit, pasted
 from scipy import ndimage
 from sklearn.datasets import load_digits
 
-from jaxmnist.handwriting.normalise import centre, normalise, split
+from jaxmnist.handwriting.centre import centre
+from jaxmnist.handwriting.normalise import normalise, split
 from jaxmnist.metrics import outputs
 from jaxmnist.runs.checkpoint import load_network
 from jaxmnist.sources.idx import read_images, read_labels

@@ -2,28 +2,25 @@
 
 import dataclasses
 import json
-from pathlib import Path
 from typing import Annotated, Literal
 
 import jax
 import tyro
 
-from jaxmnist.cli.options import Data, DataOptions, OptionalPath, Shared, SharedRecipe, load_data, select_device
-from jaxmnist.cli.sweep import train_grid
+from jaxmnist.cli.options import load_data, select_device
+from jaxmnist.cli.sweep import GridOptions, train_grid
 from jaxmnist.config import Config
-from jaxmnist.metrics import Metrics, evaluate
-from jaxmnist.population import GROUP_SIZE
+from jaxmnist.metrics import evaluate
 from jaxmnist.runs import folder as run_folder
 from jaxmnist.runs.checkpoint import save_network
 from jaxmnist.runs.results import to_json, write_json
-from jaxmnist.sources import Splits
 from jaxmnist.studies.grid import Grid, combine, resolved
 from jaxmnist.studies.grid_report import not_told_apart, order, rank
 from jaxmnist.training import start, train_epoch
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class Options(GridOptions):
     """Choose the momentum coefficient by cross-validation.
 
     The training set is cut into folds with equal shares of every digit. For every setting, each fold and each seed, a
@@ -31,38 +28,22 @@ class Options:
     setting with the lowest mean cost has been trained once more, on the whole training set: the one test figure.
     """
 
-    common: Shared = dataclasses.field(default_factory=SharedRecipe)
     momentum: tuple[float, ...] = (0.5, 0.9, 0.95, 0.99)
     """Momentum coefficients μ in [0, 1) to compare, both in heavy-ball momentum and in Nesterov's."""
     learning_rate: Annotated[tuple[float, ...] | Literal["fair"], tyro.conf.arg(metavar="FLOAT ...|fair")] = "fair"
     """Learning rates η to try with every μ. Steps in one direction add up to η/(1−μ), so one η for all would favour one μ; fair tries for each μ the three η with an η/(1−μ) of 0.25, 1 and 4."""  # noqa: E501
     batch_size: int | Literal["full"] = 32
     """Examples in a minibatch; full is gradient descent on all folds that a network learns from."""
-    epochs: int | Literal["auto"] = "auto"
-    """Passes over the k - 1 folds that are learnt from; auto is 5 for MNIST and more for a smaller set."""
     folds: int = 5
     """Parts k of the training set, from 2. Fewer than k examples are left out, so that all parts have one size."""
     seeds: int = 3
     """Random starts for every setting and fold: the seeds 0, 1, 2, …"""
-    group_size: int = GROUP_SIZE
-    """Most networks to train at once; memory grows with it."""
-    data: Data = dataclasses.field(default_factory=DataOptions)
-    run_dir: OptionalPath = None
-    """New folder for the results (default: runs/<time>-cross-validation)."""
     json: bool = False
     """Print the summary as one JSON object, for a program, instead of the table."""
 
 
 def run(options: Options) -> int:
-    """Cross-validate, choose, train once more, test once; write the run folder.
-
-    Returns:
-        The exit code 0.
-
-    Raises:
-        ValueError: if the options or the data can't be used, or every setting diverges.
-        OSError: if a file can't be read or written.
-    """
+    """Cross-validate, choose, train once more, test once; write the run folder; return the exit code 0."""
     run_folder.refuse_used(options.run_dir)
     config = Config(**vars(options.common), epochs=options.epochs)
     configs = combine(config, ["momentum", "nesterov"], [options.batch_size], options.momentum, options.learning_rate)
@@ -72,31 +53,24 @@ def run(options: Options) -> int:
         if options.epochs == "auto":
             epochs = max(5, round(100_000 / (examples - examples // max(2, options.folds))))
             configs = tuple(dataclasses.replace(config, epochs=epochs) for config in configs)
-        grid = resolved(Grid(configs, options.seeds, options.folds, options.folds), splits.train)
+        grid = Grid(configs, options.seeds, options.folds, held_out=options.folds, group_size=options.group_size)
+        grid = resolved(grid, splits.train)
         with run_folder.created(options.run_dir, "cross-validation") as folder:
-            result, summary, text = train_grid(grid, splits, options.group_size, folder / "cross_validation.csv")
-            rows = rank(result)
+            result, summary, text = train_grid(options, grid, splits, folder / "cross_validation.csv")
+            rows, chosen = rank(result), configs[order(result)[0]]
             if rows[0].diverged:
                 raise ValueError("every setting diverged: expected one that learns; for example learning_rate=0.01")
-            test = _train_chosen(configs[order(result)[0]], splits, folder / "weights.safetensors")
+            state = start(jax.random.key(0), chosen)
+            for _ in range(int(chosen.epochs)):
+                state, _costs = train_epoch(state, splits.train, chosen)
+            save_network(folder / "weights.safetensors", state.params, chosen, {"dataset": splits.name, "seed": 0})
+            test = evaluate(state.params, splits.test, chosen.activation, chosen.cost)
             summary |= {"train_examples": examples, "batch_size": options.batch_size, "folds": options.folds}
             summary |= {"chosen": rows[0], "not_told_apart": not_told_apart(rows), "rows": rows}
             summary = to_json({**summary, "test_accuracy": test.accuracy, "test_cost": test.cost})
             write_json(folder / "summary.json", summary)
-            text += (
-                f"\nTrained once more on all {examples:,} training examples, from seed 0: test accuracy "
-                f"{test.accuracy:.2%}, test cost {test.cost:.4f}. The test set was used for nothing else.\n"
-                f"in {folder}: {run_folder.listed(folder)}"
-            )
+            text += f"\nTrained once more on all {examples:,} training examples, from seed 0: test accuracy "
+            text += f"{test.accuracy:.2%}, test cost {test.cost:.4f}. The test set was used for nothing else.\n"
+            text += f"in {folder}: {run_folder.listed(folder)}"
             print(json.dumps(summary, ensure_ascii=False) if options.json else text)
     return 0
-
-
-def _train_chosen(config: Config, splits: Splits, path: Path) -> Metrics:
-    """Train the chosen setting on the whole training set, save it, and measure it on the test set."""
-    state = start(jax.random.key(0), config)
-    for _ in range(int(config.epochs)):
-        state, _costs = train_epoch(state, splits.train, config)
-    save_network(path, state.params, config, {"dataset": splits.name, "seed": 0})
-    test: Metrics = evaluate(state.params, splits.test, config.activation, config.cost)
-    return test

@@ -1,7 +1,7 @@
 """Anybody's picture of a digit to the 28×28 that MNIST would have made of it.
 
-`decode` reads the file, `segment` takes steps 1 to 5, `normalise` steps 6 to 9, and `doubts` says what makes a
-reading of the result doubtful.
+`decode` reads the file, `segment` takes steps 1 to 5, `normalise` 6 to 9 (9 in `centre`), and `doubts` says what makes
+a reading of the result doubtful.
 
 MNIST's makers took a scan in black and white, fitted the digit into 20×20 pixels with its aspect kept, which by
 averaging left shades of grey, and put its centre of mass at the centre of 28×28. In a picture from elsewhere, paper

@@ -3,7 +3,7 @@
 import io
 import warnings
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import UInt8
@@ -11,8 +11,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from jaxmnist.handwriting.segment import LEAST_CONTRAST
 
-FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
-"""The formats that are read. GIF is recognised too, and refused."""
 MOST_PIXELS = 40_000_000
 """More than a phone's photo has; takes at most 400 MB while it is unpacked."""
 TOO_LARGE = f"expected at most {MOST_PIXELS // 1_000_000} million pixels; scale the picture down"
@@ -20,27 +18,16 @@ MOST_STREAM_BYTES = 256_000_000
 """A stream's size isn't known beforehand; no format needs more than this for MOST_PIXELS."""
 
 
-@runtime_checkable
-class Readable(Protocol):
-    """A binary stream, such as `sys.stdin.buffer`."""
-
-    def read(self, size: int, /) -> bytes:
-        """Read at most so many bytes."""
-
-
 def read_file(path: Path) -> UInt8[np.ndarray, "height width"]:
-    """Read a picture file.
+    """Read a picture's brightness, 0 black to 255 white, upright as its EXIF data says.
+
+    Transparent parts are white; or black, if on white there would be too little to see.
 
     Args:
         path: PNG, JPEG, BMP or WebP, recognised by its content, not by its name.
 
-    Returns:
-        Brightness, 0 black to 255 white, upright as the EXIF data says. Transparent parts are white; or black, if on
-        white there would be too little to see.
-
     Raises:
         ValueError: if it isn't such a picture, or has no pixels or too many; names the file.
-        OSError: if the file can't be read.
     """
     if not path.is_file():
         problem = "is a folder" if path.is_dir() else "not a regular file" if path.exists() else "no such file"
@@ -49,7 +36,7 @@ def read_file(path: Path) -> UInt8[np.ndarray, "height width"]:
         return _decode(file, str(path))
 
 
-def read_stream(stream: Readable, name: str) -> UInt8[np.ndarray, "height width"]:
+def read_stream(stream: BinaryIO, name: str) -> UInt8[np.ndarray, "height width"]:
     """Read a picture from a pipe, as `read_file` does; errors call it `name`."""
     content = stream.read(MOST_STREAM_BYTES + 1)
     if len(content) > MOST_STREAM_BYTES:
@@ -57,11 +44,11 @@ def read_stream(stream: Readable, name: str) -> UInt8[np.ndarray, "height width"
     return _decode(io.BytesIO(content), name)
 
 
-def _decode(file: io.BytesIO | io.BufferedReader, name: str) -> UInt8[np.ndarray, "height width"]:
+def _decode(file: BinaryIO, name: str) -> UInt8[np.ndarray, "height width"]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of large and of odd files; the checks below decide
-            with Image.open(file, formats=[*FORMATS, "GIF"]) as image:
+            with Image.open(file, formats=["PNG", "JPEG", "BMP", "WEBP", "GIF"]) as image:
                 problem = _refusal(image)
                 if not problem:
                     ImageOps.exif_transpose(image, in_place=True)
@@ -77,7 +64,7 @@ def _decode(file: io.BytesIO | io.BufferedReader, name: str) -> UInt8[np.ndarray
 
 
 def _refusal(image: Image.Image) -> str:
-    """Why the picture is refused, by its header alone; nothing is unpacked yet. Empty if it isn't."""
+    """Why the picture is refused, by its header alone; empty if it isn't."""
     width, height = image.size
     if image.format == "GIF" or (image.format in ("PNG", "WEBP") and getattr(image, "n_frames", 1) > 1):
         kind = "a GIF" if image.format == "GIF" else "an animation"
@@ -94,10 +81,9 @@ def _grey(image: Image.Image) -> UInt8[np.ndarray, "height width"]:
     if not image.has_transparency_data:
         return np.asarray(image.convert("RGB").convert("L") if image.mode == "CMYK" else image.convert("L"))
     coloured = image if image.mode == "RGBA" else image.convert("RGBA")
-    ink, opacity = coloured.convert("L"), coloured.getchannel("A")
     for paper in (255, 0):  # white, then black
         sheet = Image.new("L", image.size, paper)
-        sheet.paste(ink, mask=opacity)
+        sheet.paste(coloured.convert("L"), mask=coloured.getchannel("A"))
         seen = np.asarray(sheet)
         if np.ptp(seen) >= LEAST_CONTRAST * 255:
             break

@@ -5,10 +5,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from jaxmnist.handwriting.centre import centre
 from jaxmnist.handwriting.segment import Segmented, segment
 
-SIDE, BOX = 28, 20
-"""Pixels on a side of MNIST's images, and of the box that their digits fit into."""
+BOX = 20
+"""Pixels on a side of the box that MNIST's digits fit into."""
 FINE_PEN = 1.5
 """Strokes narrower than this, in pixels of 28×28, are widened; MNIST's own have 1.5 to 9.3, and half below 2.9."""
 LONGEST_STROKES = 6
@@ -29,10 +30,10 @@ def normalise(grey: UInt8[np.ndarray, "height width"]) -> Normalised:
     """Make of a picture of one digit what MNIST would have made of it.
 
     Args:
-        grey: brightness, 0 black to 255 white, as `decode.read_file` returns it; light on dark or dark on light.
+        grey: brightness, 0 black to 255 white; light on dark or dark on light.
 
     Raises:
-        ValueError: if it is blank, all noise, or no such array.
+        ValueError: if it is blank or all noise.
 
     Source:
         LeCun, Cortes and Burges, The MNIST database of handwritten digits (fitting and centring).
@@ -42,15 +43,9 @@ def normalise(grey: UInt8[np.ndarray, "height width"]) -> Normalised:
 
 
 def split(grey: UInt8[np.ndarray, "height width"]) -> list[Normalised | ValueError]:
-    """Make of a picture of several digits, side by side, what MNIST would have made of each, from left to right.
+    """Normalise every digit of a picture, from left to right; for strokes that are none, the reason.
 
     Digits must not touch; strokes of which one lies above another are one digit. Otherwise as `normalise`.
-
-    Returns:
-        For each group of strokes the digit, or the reason why it isn't one.
-
-    Raises:
-        ValueError: if the picture is blank, all noise, or no such array.
     """
     segmented = segment(grey)
     digits: list[Normalised | ValueError] = []
@@ -65,19 +60,6 @@ def split(grey: UInt8[np.ndarray, "height width"]) -> list[Normalised | ValueErr
     return digits
 
 
-def centre(digit: UInt8[np.ndarray, "height width"]) -> UInt8[np.ndarray, "784"]:
-    """Put a digit of at most 28×28 bytes, 0 paper to 255 ink and not all 0, where MNIST's makers would have: step 9."""
-    total = int(digit.sum(dtype=int))
-    moments = (int(digit.sum(axis=1 - axis, dtype=int) @ np.arange(side)) for axis, side in enumerate(digit.shape))
-    top, left = (
-        min(max((29 * total - 2 * moment) // (2 * total), 0), SIDE - side)
-        for moment, side in zip(moments, digit.shape, strict=True)
-    )
-    image = np.zeros((SIDE, SIDE), np.uint8)
-    image[top : top + digit.shape[0], left : left + digit.shape[1]] = digit
-    return image.reshape(-1)
-
-
 def _normalised(segmented: Segmented, strokes: Bool[np.ndarray, "height width"], shape: tuple[int, ...]) -> Normalised:
     """Steps 6 to 9 for some of the strokes; the others in their box are left out."""
     lines = [np.flatnonzero(strokes.any(axis=1 - axis)) for axis in (0, 1)]
@@ -88,15 +70,14 @@ def _normalised(segmented: Segmented, strokes: Bool[np.ndarray, "height width"],
     if not digit.any():
         raise ValueError("all noise: its strokes are no stronger than the paper's own spots; use a cleaner picture")
     edges = sum(int(np.abs(np.diff(np.pad(own, 1).astype(np.int8), axis=axis)).sum()) for axis in (0, 1))
-    length = np.pi / 8 * edges
-    if length > LONGEST_STROKES * max(own.shape):
+    length, side, block = np.pi / 8 * edges, max(own.shape), segmented.block
+    if length > LONGEST_STROKES * side:
         raise ValueError(
-            f"all noise: its strokes are {length / max(own.shape):.1f} times as long as their box, expected at most "
+            f"all noise: its strokes are {length / side:.1f} times as long as their box, expected at most "
             f"{LONGEST_STROKES} times, as in a digit; use a cleaner picture"
         )
-    pen = int(own.sum()) / length * BOX / max(own.shape)
-    block, (height, width) = segmented.block, shape
-    box = (top * block, left * block, min(bottom * block, height), min(right * block, width))
+    pen = int(own.sum()) / length * BOX / side
+    box = (top * block, left * block, min(bottom * block, shape[0]), min(right * block, shape[1]))
     image = centre(_fit(digit, pen < FINE_PEN))
     return Normalised(image, segmented.dark_on_light, box, pen, int(segmented.groups.max()))
 

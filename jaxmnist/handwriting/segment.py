@@ -1,5 +1,6 @@
 """A picture into paper and ink: steps 1 to 5 of `jaxmnist.handwriting`."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -8,10 +9,9 @@ from scipy import ndimage
 
 LONGEST_SIDE, MOST_CELLS = 200, 32
 """Most pixels on a side of a shrunken picture, and most cells on a side when the paper is measured."""
-SURFACE_ROUNDS, ABOVE = 12, 0.6
-"""Rounds in which the paper's surface settles, and the weight of what is lighter than it (darker has 1 − ABOVE)."""
-EVEN_SHARE = 0.75
-"""Under even light, the paper's brightness is this quantile of the cells."""
+SURFACE_ROUNDS, ABOVE, EVEN_SHARE = 12, 0.6, 0.75
+"""Rounds in which the paper's surface settles, the weight of what is lighter than it (darker has 1 − ABOVE), and the
+quantile of the cells that is the paper's brightness under even light."""
 LEAST_CONTRAST, INK_SHARE, SPECK_SHARE = 0.05, 0.3, 0.05
 STEP_SHARE = 0.7
 """Pixels with more ink, in units of the contrast, are next to a stroke's edge, which isn't noise. At 0.5, most skewed
@@ -32,10 +32,7 @@ class Segmented(NamedTuple):
 
 
 def segment(grey: np.ndarray) -> Segmented:
-    """Find paper, ink and strokes.
-
-    Args:
-        grey: brightness in bytes of shape (height, width), 0 black to 255 white; light on dark or dark on light.
+    """Find paper, ink and strokes in a picture's brightness, bytes of shape (height, width).
 
     Raises:
         ValueError: if it is blank, all noise, or no such array.
@@ -64,8 +61,8 @@ def segment(grey: np.ndarray) -> Segmented:
     groups = _side_by_side(strokes)
     if groups.max() > MOST_DIGITS:
         raise ValueError(
-            f"all noise: {groups.max()} strokes stand side by side, expected at most {MOST_DIGITS} digits; use a "
-            f"cleaner picture"
+            f"all noise: {groups.max()} strokes stand side by side, expected at most {MOST_DIGITS} digits; "
+            "use a cleaner picture"
         )
     paper = ink[strokes == 0]
     spread = 1.4826 * float(np.median(np.abs(paper))) if paper.size else 0.0
@@ -75,9 +72,8 @@ def segment(grey: np.ndarray) -> Segmented:
 def _shrink(values: Shaped[np.ndarray, "height width"], block: int) -> Float[np.ndarray, "rows columns"]:
     """Means of blocks of block×block values; a side that isn't a multiple is extended by copies of its last."""
     padded = np.pad(values, [(0, -side % block) for side in values.shape], mode="edge")
-    rows, columns = (side // block for side in padded.shape)
-    sums = padded.reshape(rows, block, -1).sum(axis=1, dtype=float).reshape(rows, columns, block).sum(axis=2)
-    return np.asarray(sums / block**2)
+    blocks = padded.reshape(len(padded) // block, block, -1, block)
+    return np.asarray(blocks.sum(axis=1, dtype=float).sum(axis=2) / block**2)
 
 
 def _noise(ink: Float[np.ndarray, "height width"], most: float) -> float:
@@ -105,16 +101,12 @@ def _paper(light: Float[np.ndarray, "height width"]) -> tuple[Float[np.ndarray, 
         coefficients = _least_squares(basis, values, weights)
         residuals = values - basis @ coefficients
         weights = np.where(residuals > 0, ABOVE, 1 - ABOVE) / np.maximum(np.abs(residuals), 1 / 255)
-    even = _quantile(values, EVEN_SHARE)
-    if _quantile(np.abs(values - even), 1 - EVEN_SHARE) <= _quantile(np.abs(residuals), 1 - EVEN_SHARE):
+    quantile = partial(np.quantile, method="inverted_cdf")  # the smallest value that this share doesn't exceed
+    even = quantile(values, EVEN_SHARE)
+    if quantile(np.abs(values - even), 1 - EVEN_SHARE) <= quantile(np.abs(residuals), 1 - EVEN_SHARE):
         return np.full(light.shape, even), dark_on_light
     terms = zip(coefficients, _terms(light.shape, block, cells.shape), strict=True)
     return sum(coefficient * term for coefficient, term in terms), dark_on_light
-
-
-def _quantile(values: Float[np.ndarray, "n"], share: float) -> float:
-    """The smallest value that at least this share of the values doesn't exceed."""
-    return float(np.sort(values)[int(np.ceil(share * len(values))) - 1])
 
 
 def _terms(shape: tuple[int, ...], block: int, cells: tuple[int, ...]) -> tuple[Float[np.ndarray, "_ _"], ...]:
@@ -132,23 +124,21 @@ def _least_squares(
     """Coefficients c that minimise Σ w (value − basis · c)²; slight damping helps if there are few cells."""
     weighted = basis.T * weights
     normal = weighted @ basis
-    damping = 1e-9 * np.trace(normal) * np.eye(len(normal))
-    return np.asarray(np.linalg.solve(normal + damping, weighted @ values))
+    return np.linalg.solve(normal + 1e-9 * np.trace(normal) * np.eye(len(normal)), weighted @ values)
 
 
 def _side_by_side(strokes: Int[np.ndarray, "height width"]) -> Int[np.ndarray, "height width"]:
     """Drop the specks, join strokes of which one lies above the other, and number the groups from left to right."""
     sizes = np.bincount(strokes.ravel())
-    sizes[0] = 0
-    spans: list[tuple[int, int, int]] = []
-    for stroke in np.flatnonzero(sizes >= max(1, SPECK_SHARE * sizes.max())).tolist():
-        columns = np.flatnonzero((strokes == stroke).any(axis=0)).tolist()
-        spans.append((columns[0], columns[-1] + 1, stroke))
+    spans = [
+        (columns.start, columns.stop, stroke)
+        for stroke, (_, columns) in enumerate(ndimage.find_objects(strokes), start=1)
+        if sizes[stroke] >= SPECK_SHARE * sizes[1:].max()
+    ]
     group_of = np.zeros(len(sizes), int)
     left = right = group = 0
     for first, end, stroke in sorted(spans):
-        narrower = min(end - first, right - left)
-        if group == 0 or 2 * (min(end, right) - first) < narrower:
+        if group == 0 or 2 * (min(end, right) - first) < min(end - first, right - left):
             group += 1
             left, right = first, end
         right = max(right, end)

@@ -17,10 +17,6 @@ from jaxmnist.config import Config, validate
 from jaxmnist.dataset import Dataset, stratified_folds, take
 from jaxmnist.population import GROUP_SIZE, make_members, train_population
 
-PURPOSE = 2
-"""Folded into `jax.random.key(0)`, it gives a grid a key that no network has: 0 and 1 would give the two keys that
-`training.start` splits off for seed 0."""
-
 FAIR_LENGTHS = (0.25, 1.0, 4.0)
 """The η/(1−μ) of fair learning rates: the length to which steps in one direction add up. In five epochs of MNIST
 μ = 0.5 and 0.9 do best near 4, 0.95 near 1 and 0.99 near 0.2."""
@@ -37,6 +33,7 @@ class Grid(NamedTuple):
     folds: int  # equal parts of the training set; see `dataset.stratified_folds`
     held_out: int  # how many of the folds are held out, one after the other
     metric: Literal["cost", "accuracy"] = "cost"  # which ranks the settings: lowest mean cost, or highest mean accuracy
+    group_size: int = GROUP_SIZE  # most networks to train at once
 
 
 class Result(NamedTuple):
@@ -57,18 +54,7 @@ def combine(
     momenta: Sequence[float],
     learning_rates: Sequence[float] | Literal["fair"],
 ) -> tuple[Config, ...]:
-    """Combine every optimizer, batch size and momentum with every learning rate; the rate changes fastest.
-
-    Args:
-        config: the rest of the recipe.
-        optimizers: names.
-        batch_sizes: examples in a minibatch.
-        momenta: μ.
-        learning_rates: η; fair gives each μ the rates `FAIR_LENGTHS` · (1 − μ).
-
-    Raises:
-        ValueError: if a list is empty or repeats a value, or a setting breaks a rule of `config.validate`.
-    """
+    """Combine every optimizer, batch size, μ and η, which changes fastest; fair η are `FAIR_LENGTHS` · (1 − μ)."""
     lists = {"optimizer": optimizers, "batch_size": batch_sizes, "momentum": momenta, "learning_rate": learning_rates}
     for name, values in lists.items():
         if not values:
@@ -86,18 +72,8 @@ def combine(
     return tuple(configs)
 
 
-def momentum_and_rate(config: Config) -> tuple[float, float]:
-    """Return μ and η of a setting as plain numbers."""
-    momentum, learning_rate = np.array([config.momentum, config.learning_rate], float).tolist()
-    return momentum, learning_rate
-
-
 def resolved(grid: Grid, train_set: Dataset) -> Grid:
-    """Check a grid against its data, and resolve its recipes.
-
-    Raises:
-        ValueError: naming the argument that doesn't fit.
-    """
+    """Check a grid against its data, and resolve its recipes."""
     labels, counts = np.unique(train_set.labels, return_counts=True)
     if not 2 <= grid.folds <= counts.min():
         raise ValueError(
@@ -115,11 +91,7 @@ def resolved(grid: Grid, train_set: Dataset) -> Grid:
 
 
 def run(
-    key: Key[Array, ""],
-    grid: Grid,
-    train_set: Dataset,
-    group_size: int = GROUP_SIZE,
-    on_progress: Callable[[int], object] = lambda epochs: None,
+    key: Key[Array, ""], grid: Grid, train_set: Dataset, on_progress: Callable[[int], object] = lambda epochs: None
 ) -> Result:
     """Train and measure all networks of a grid.
 
@@ -130,25 +102,22 @@ def run(
         key: decides the folds and the shuffles.
         grid: which networks.
         train_set: what is divided into folds.
-        group_size: most networks to train at once, as in `train_population`.
         on_progress: called with the number of networks that have made an epoch.
-
-    Raises:
-        ValueError: if `resolved` or `train_population` does.
     """
     grid = resolved(grid, train_set)
     folds_key, shuffles_key = jax.random.split(key)
     indices = stratified_folds(folds_key, train_set.labels, grid.folds)
     measured = np.zeros((4, len(grid.configs), grid.held_out, grid.seeds))
+    settings = np.array([(config.momentum, config.learning_rate) for config in grid.configs], float).tolist()
     programs = [(config.optimizer, config.batch_size) for config in grid.configs]
     for fold, shuffle_key in enumerate(jax.random.split(shuffles_key, grid.held_out)):
         held_out = take(train_set, indices[fold])
         learnt = take(train_set, jnp.delete(indices, fold, axis=0).ravel())
         for program in dict.fromkeys(programs):
             rows = [row for row, other in enumerate(programs) if other == program]
-            settings = [momentum_and_rate(grid.configs[row]) for row in rows]
-            members, config = make_members(settings, range(grid.seeds)), grid.configs[rows[0]]
-            trained = train_population(members, shuffle_key, learnt, held_out, config, group_size, on_progress)
+            members = make_members([tuple(settings[row]) for row in rows], range(grid.seeds))
+            config, size = grid.configs[rows[0]], grid.group_size
+            trained = train_population(members, shuffle_key, learnt, held_out, config, size, on_progress)
             last = (trained.held_out.cost[:, -1], trained.held_out.accuracy[:, -1], trained.running_cost[:, -1])
             measured[:, rows, fold] = np.reshape([*last, trained.diverged_at], (4, len(rows), grid.seeds))
     cost, accuracy, training_cost, diverged_at = measured

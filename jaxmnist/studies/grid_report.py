@@ -1,77 +1,58 @@
 """The settings of a grid, the best first, and how sure their order is."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from jaxmnist.studies.grid import Result, momentum_and_rate
+from jaxmnist.studies.grid import Result
 
 STANDARD_ERRORS = 2
 """Settings that differ by no more than this many standard errors are not told apart."""
 
 
 class Row(NamedTuple):
-    """How a setting did: means over its networks; an error is the standard error of a mean.
-
-    `behind` is how much worse than the best it is in what ranks, cost or accuracy, compared fold by fold and seed by
-    seed. The standard deviation, `lowest` and `highest` are of the accuracy. `diverged` counts networks, and
-    `diverged_at_step` is the earliest step at which one diverged.
-    """
+    """How a setting did, by its networks; an error is the standard error of a mean."""
 
     optimizer: str
     batch_size: int
-    momentum: float
-    learning_rate: float
-    effective_rate: float
-    cost: float
+    momentum: float  # μ
+    learning_rate: float  # η
+    effective_rate: float  # η/(1−μ)
+    cost: float  # mean
     cost_error: float
-    accuracy: float
+    accuracy: float  # mean
     accuracy_error: float
-    standard_deviation: float
-    lowest: float
+    standard_deviation: float  # of the accuracy
+    lowest: float  # accuracy
     highest: float
-    behind: float
+    behind: float  # mean loss against the best setting, in cost or accuracy, paired by fold and seed
     behind_error: float
-    diverged: int
-    diverged_at_step: int | None
+    diverged: int  # networks
+    diverged_at_step: int | None  # the earliest
 
 
 def order(result: Result) -> list[int]:
     """Order the settings, the best first; those with a diverged network come last."""
     score = (result.cost if result.grid.metric == "cost" else -result.accuracy).mean(axis=(1, 2))
-    best_first: list[int] = np.lexsort((score, (result.diverged_at > 0).any(axis=(1, 2)))).tolist()
-    return best_first
+    return list(map(int, np.lexsort((score, (result.diverged_at > 0).any(axis=(1, 2))))))
 
 
 def rank(result: Result) -> list[Row]:
     """Describe the settings, the best first."""
-    cost, accuracy, diverged_at = (
-        values.reshape(len(values), -1) for values in (result.cost, result.accuracy, result.diverged_at)
-    )
+    indices, measured = order(result), (result.cost, result.accuracy, result.diverged_at)
+    cost, accuracy, diverged_at = (values[indices].reshape(len(values), -1) for values in measured)
     cost = np.where(np.isfinite(cost), cost, np.nan)
     loss = cost if result.grid.metric == "cost" else 1 - accuracy
-    indices, rows = order(result), []
-    for index in indices:
-        config, bad_steps = result.grid.configs[index], diverged_at[index][diverged_at[index] > 0]
-        momentum, learning_rate = momentum_and_rate(config)
-        mean_accuracy, accuracy_error = _mean(accuracy[index])
-        behind, behind_error = _mean(loss[index] - loss[indices[0]])
-        row = Row(
-            *(config.optimizer, int(config.batch_size), momentum, learning_rate),
-            round(learning_rate / (1 - momentum), 6),
-            *_mean(cost[index]),
-            *(mean_accuracy, accuracy_error),
-            standard_deviation=accuracy_error * accuracy.shape[1] ** 0.5,
-            lowest=float(accuracy[index].min()),
-            highest=float(accuracy[index].max()),
-            behind=behind,
-            behind_error=behind_error,
-            diverged=bad_steps.size,
-            diverged_at_step=int(bad_steps.min()) if bad_steps.size else None,
-        )
-        rows.append(row)
+    spread = (_mean(accuracy)[1] * accuracy.shape[1] ** 0.5, accuracy.min(axis=1), accuracy.max(axis=1))
+    statistics = np.transpose([*_mean(cost), *_mean(accuracy), *spread, *_mean(loss - loss[0])]).tolist()
+    rows = []
+    for index, numbers, steps in zip(indices, statistics, diverged_at, strict=True):
+        config, bad_steps = result.grid.configs[index], steps[steps > 0].tolist()
+        momentum, rate = np.array([config.momentum, config.learning_rate], float).tolist()
+        setting = (config.optimizer, int(config.batch_size), momentum, rate, round(rate / (1 - momentum), 6))
+        rows.append(Row._make((*setting, *numbers, len(bad_steps), min(bad_steps, default=None))))
     return rows
 
 
@@ -91,19 +72,14 @@ def at_the_edge(rows: Sequence[Row]) -> list[Row]:
 
 
 def report(result: Result, guessing_accuracy: float) -> str:
-    """Describe the settings in a table, the best first, and say what follows.
-
-    Args:
-        result: of the grid.
-        guessing_accuracy: largest accuracy of a network that only guesses.
-    """
+    """Describe the settings in a table and say what follows; up to `guessing_accuracy`, a network only guesses."""
     grid, rows, networks = result.grid, rank(result), result.grid.held_out * result.grid.seeds
-    equal, edge = not_told_apart(rows), at_the_edge(rows)
+    same, edge = not_told_apart(rows), "; ".join(map(_name, at_the_edge(rows)))
     guessing = int(((result.accuracy.round(6) <= guessing_accuracy) & (result.diverged_at == 0)).sum())
     lines = [
         f"{grid.configs[0].epochs} epochs each on {result.fold_size * (grid.folds - 1):,} training examples, measured "
         f"on {result.fold_size:,} others; each setting {grid.held_out} × {grid.seeds} networks (folds × seeds)",
-        *_table_lines(rows, equal, networks, grid.metric),
+        *_table_lines(rows, same, networks, grid.metric),
     ]
     if networks > 1:
         lines.append("± is the standard deviation over networks; in the last column, the standard error of the mean.")
@@ -113,42 +89,36 @@ def report(result: Result, guessing_accuracy: float) -> str:
         lines.append(f"{guessing} of {result.cost.size} networks only guess: accuracy up to {guessing_accuracy:.0%}.")
     if rows[0].diverged:
         return "\n".join([*lines, "Every setting diverged: try smaller learning rates."])
-    lines.append(f"Best: {name(rows[0])}, by {'lowest' if grid.metric == 'cost' else 'highest'} mean {grid.metric}.")
+    lines.append(f"Best: {_name(rows[0])}, by {'lowest' if grid.metric == 'cost' else 'highest'} mean {grid.metric}.")
     if networks == 1:
         lines.append("One network a setting can't show whether settings differ; more seeds can.")
-    elif equal:
+    elif same:
         lines.append(
-            f"Not told apart from it, within {STANDARD_ERRORS} standard errors (=): {len(equal)} of {len(rows)}."
+            f"Not told apart from it, within {STANDARD_ERRORS} standard errors (=): {len(same)} of {len(rows)}."
         )
     elif len(rows) > 1:
         lines.append(f"All others are more than {STANDARD_ERRORS} standard errors worse.")
     if edge:
-        lines.append(f"Best at an end of the η tried, so a rate beyond it may be better: {'; '.join(map(name, edge))}.")
+        lines.append(f"Best at an end of the η tried, so a rate beyond it may be better: {edge}.")
     return "\n".join(lines)
 
 
-def _table_lines(rows: Sequence[Row], equal: Sequence[Row], networks: int, metric: str) -> list[str]:
-    """Lay out the settings, one a line."""
+def _table_lines(rows: Sequence[Row], same: Sequence[Row], networks: int, metric: str) -> Iterator[str]:
     scale, digits, behind = (1, 4, "cost above best") if metric == "cost" else (100, 2, "points below best")
-    lines = [
-        f"{'optimizer':<9}{'batch':>7}{'μ':>6}{'η':>9}{'η/(1−μ)':>9}{'cost':>9}{'accuracy (%)':>15}"
-        f"{'lowest to highest':>19}  {behind}"
-    ]
+    yield f"optimizer  batch     μ        η  η/(1−μ)     cost   accuracy (%)  lowest to highest  {behind}"
     for row in rows:
         line = f"{row.optimizer:<9}{row.batch_size:>7}{row.momentum:>6g}{row.learning_rate:>9g}{row.effective_rate:>9g}"
         if row.diverged:
             line += f"  {row.diverged} of {networks} networks diverged, the first at step {row.diverged_at_step:,}"
         else:
-            line += f"{row.cost:>9.4f}{_with_error(100 * row.accuracy, 100 * row.standard_deviation, 2):>15}"
-            line += f"{100 * row.lowest:>9.2f} to {100 * row.highest:.2f}".ljust(21)
-            difference = _with_error(scale * row.behind, scale * row.behind_error, digits) + " =" * (row in equal)
-            line += difference if row is not rows[0] else "* best"
-        lines.append(line)
-    return lines
+            accuracy = _with_error(100 * row.accuracy, 100 * row.standard_deviation, 2)
+            line += f"{row.cost:>9.4f}{accuracy:>15}{100 * row.lowest:>9.2f} to {100 * row.highest:<8.2f}"
+            worse = _with_error(scale * row.behind, scale * row.behind_error, digits)
+            line += "* best" if row is rows[0] else worse + " =" * (row in same)
+        yield line
 
 
-def name(row: Row) -> str:
-    """Name a setting."""
+def _name(row: Row) -> str:
     return f"{row.optimizer}, batch {row.batch_size}, μ {row.momentum:g}, η {row.learning_rate:g}"
 
 
@@ -163,10 +133,10 @@ def to_csv(result: Result) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _mean(values: Float[np.ndarray, "networks"]) -> tuple[float, float]:
-    """Return the mean and its standard error, which one value doesn't give."""
-    error = values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else np.nan
-    return float(values.mean()), float(error)
+def _mean(values: Float[np.ndarray, "rows n"]) -> tuple[Float[np.ndarray, "rows"], Float[np.ndarray, "rows"]]:
+    """Each row's mean and its standard error, which one value doesn't give."""
+    n = values.shape[1]
+    return values.mean(axis=1), values.std(axis=1, ddof=1) / n**0.5 if n > 1 else np.full(len(values), np.nan)
 
 
 def _with_error(value: float, error: float, digits: int) -> str:
