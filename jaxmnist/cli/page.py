@@ -2,9 +2,8 @@
 
 import dataclasses
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +16,7 @@ from jaxmnist.runs.checkpoint import load_network
 from jaxmnist.runs.files import write_atomically
 from jaxmnist.sources import load
 
-LARGE_PAGE = 300_000
-"""Bytes above which a page is called large."""
+LARGE_PAGE = 300_000  # bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +45,11 @@ def run(options: Options) -> int:
     device = select_device(DataOptions(platform="cpu"))  # nothing here is worth starting an accelerator for
     with jax.default_device(device):
         network = load_network(options.run)
-        before = untrained(_seed(network.about), network.config, device)
+        seed = network.about.get("seed")
+        if not isinstance(seed, int):
+            raise ValueError(f"seed {seed!r} in the run's weights file: expected a whole number; train it again")
+        check_seed(seed)
+        before = untrained(seed, network.config, device)
         content = page(before, network, _samples(), Path(options.run).resolve().name or options.run).encode()
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -58,15 +60,6 @@ def run(options: Options) -> int:
         print(f"warning: {output} is large, as the network is; a browser may be slow with it", file=sys.stderr)
     print(f"{output}: {len(content) / 1000:,.0f} KB, open it in a browser")
     return 0
-
-
-def _seed(about: Mapping[str, Any]) -> int:
-    """The seed that the network was trained with, from its weights file."""
-    seed = about.get("seed")
-    if not isinstance(seed, int):
-        raise ValueError(f"seed {seed!r} in the run's weights file: expected a whole number; train it again")
-    check_seed(seed)
-    return seed
 
 
 def _samples() -> Dataset:

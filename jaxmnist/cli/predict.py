@@ -3,8 +3,8 @@
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -18,19 +18,15 @@ from jaxmnist.handwriting.decode import read_file, read_stream
 from jaxmnist.handwriting.doubts import doubts
 from jaxmnist.handwriting.normalise import Normalised, normalise, split
 from jaxmnist.metrics import outputs
-from jaxmnist.plots.predict import figures
-from jaxmnist.plots.style import png
-from jaxmnist.runs import folder as run_folder
+from jaxmnist.runs import folder
 from jaxmnist.runs.checkpoint import load_network
 from jaxmnist.runs.files import write_atomically
 from jaxmnist.studies.characters import bar, beside, shaded
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
-"""Pictures in a folder; a file that is named is read whatever its suffix."""
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")  # in a folder; a file that is named is read whatever its suffix
 STANDARD_INPUT = "standard input"
-MANY_PICTURES, MOST_DRAWN = 20, 8
-"""Progress is shown for more pictures than MANY_PICTURES; --show draws at most MOST_DRAWN digits."""
 EIGHTHS = "▁▂▃▄▅▆▇█"
+FEW_PICTURES, MOST_DRAWN = 20, 8  # progress is shown for more pictures; --show draws no more digits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,33 +58,26 @@ class Options:
 
 
 class Digit(NamedTuple):
-    """A digit, the name and index of its picture, its position there from the left, and a title for it."""
+    """A digit in a picture."""
 
-    name: str
-    picture: int
-    position: int
+    name: str  # of the picture
+    picture: int  # its index
+    position: int  # of the digit, from the left
     title: str
     normalised: Normalised
 
 
-class Reading(NamedTuple):
-    """A network's ten outputs for a digit, and why they may be wrong."""
-
-    digit: Digit
-    outputs: Float[np.ndarray, "10"]
-    doubts: list[str]
-
-
-Errors = list[dict[str, str]]
-"""What can't be read: the name of an `image`, and the `error`, which begins with it."""
+Reading = tuple[Digit, Float[np.ndarray, "10"], list[str]]  # with a network's ten outputs, and why they may be wrong
+Errors = list[tuple[str, str]]  # what can't be read: the picture's name, and the error, which begins with it
 
 
 def run(options: Options) -> int:
     """Read every picture that can be read; return 2 if a picture or a digit couldn't be, after a line about it."""
     if options.run_dir is not None and not options.show:
         raise ValueError(f"run_dir={options.run_dir}: is for the figure of --show; add --show")
-    names, errors = _pictures(options.images)
-    run_folder.refuse_used(options.run_dir)
+    errors: Errors = []
+    names = _pictures(options.images, errors)
+    folder.refuse_used(options.run_dir)
     select_device(DataOptions(platform="cpu"))  # an accelerator takes longer to start than a thousand digits to read
     network = load_network(options.run)
     digits, originals = _normalised_digits(names, options, errors)
@@ -99,29 +88,41 @@ def run(options: Options) -> int:
         if not np.isfinite(rows).all():
             raise ValueError(f"run={options.run}: its weights are so large that outputs aren't finite; choose another")
         for digit, row in zip(digits, rows, strict=True):
-            readings.append(Reading(digit, row, doubts(row, digit.normalised, options.split)))
+            readings.append((digit, row, doubts(row, digit.normalised, options.split)))
     if options.json:
-        content = {"run": options.run, "readings": [_record(reading) for reading in readings], "errors": errors}
+        problems = [{"image": name, "error": error} for name, error in errors]
+        content = {"run": options.run, "readings": [_record(*reading) for reading in readings], "errors": problems}
         print(json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False))
     elif readings:
-        print("\n".join(_report_one(readings[0]) if len(readings) == 1 else _report(readings, options.split)))
-    for error in errors:
-        complain(error["error"])
+        print("\n".join(_report_one(*readings[0]) if len(readings) == 1 else _report(readings, options.split)))
+    for _name, error in errors:
+        complain(error)
     if originals:
-        with run_folder.created(options.run_dir, "predict") as folder:
-            write_atomically(folder / "predict.png", _drawn(options.run, readings, originals))
-        print(f"in {folder}: predict.png", file=sys.stderr if options.json else sys.stdout)
+        with folder.created(options.run_dir, "predict") as run_dir:
+            write_atomically(run_dir / "predict.png", _drawn(options.run, readings, originals))
+        print(f"in {run_dir}: predict.png", file=sys.stderr if options.json else sys.stdout)
     return BAD_INPUT if errors else 0
 
 
-def _pictures(words: Sequence[str]) -> tuple[list[str], Errors]:
-    """The names of the pictures, those in folders in their order, and the words that name none."""
+@contextmanager
+def _noting(name: str, errors: Errors) -> Iterator[None]:
+    """Note why a picture can't be read, beginning with its name, which the problem's own text may lack."""
+    beginning = f"{name or repr(name)}: "
+    try:
+        yield
+    except OSError as problem:
+        errors.append((name, f"{beginning}{problem.strerror or problem}, expected a picture that can be read"))
+    except ValueError as problem:
+        errors.append((name, beginning + str(problem).removeprefix(beginning)))
+
+
+def _pictures(words: Sequence[str], errors: Errors) -> list[str]:
+    """The names of the pictures, those in folders in their order."""
     if not words:
         raise ValueError("no picture: expected the name of at least one, a folder of some, or - for standard input")
     names: list[str] = []
-    errors: Errors = []
     for word in words:
-        try:
+        with _noting(word, errors):
             if not word:
                 raise ValueError("an empty name, expected a picture's, a folder's, or - for standard input")
             inside = [STANDARD_INPUT if word == "-" else word]
@@ -130,68 +131,53 @@ def _pictures(words: Sequence[str]) -> tuple[list[str], Errors]:
             if not inside:
                 raise ValueError(f"a folder without pictures, expected some named {', '.join(SUFFIXES)}")
             names += inside
-        except (ValueError, OSError) as problem:
-            errors.append({"image": word, "error": _message(word, problem)})
     if names.count(STANDARD_INPUT) > 1:
         raise ValueError("-: standard input can be read only once; leave the second out")
-    return names, errors
-
-
-def _message(name: str, problem: Exception) -> str:
-    """Why a picture can't be read, beginning with its name, which the problem's own text may lack."""
-    beginning, text = f"{name or repr(name)}: ", str(problem)
-    if isinstance(problem, OSError) and problem.strerror:
-        text = f"{problem.strerror}, expected a picture that can be read"
-    return beginning + text.removeprefix(beginning)
+    return names
 
 
 def _normalised_digits(names: Sequence[str], options: Options, errors: Errors) -> tuple[list[Digit], list[np.ndarray]]:
-    """The digits in the pictures, and the pictures of those that will be drawn; adds to `errors` what can't be read."""
+    """The digits in the pictures, and the pictures of those that --show draws."""
     digits: list[Digit] = []
     originals: list[np.ndarray] = []
-    with progress(len(names), "pictures", lines=0) if len(names) > MANY_PICTURES else nullcontext() as advance:
+    with progress(len(names), "pictures", lines=0) if len(names) > FEW_PICTURES else nullcontext() as advance:
         for picture, name in enumerate(names):
-            try:
+            with _noting(name, errors):
                 grey = read_stream(sys.stdin.buffer, name) if name == STANDARD_INPUT else read_file(Path(name))
-                groups = split(grey) if options.split else [normalise(grey)]
-            except (ValueError, OSError) as problem:
-                errors.append({"image": name, "error": _message(name, problem)})
-                groups = []
-            for position, group in enumerate(groups):
-                title = f"{name}, {position + 1} from the left" if options.split else name
-                if isinstance(group, ValueError):
-                    errors.append({"image": name, "error": f"{title}: {group}"})
-                    continue
-                digits.append(Digit(name, picture, position, title, group))
-                if options.show and len(originals) < MOST_DRAWN:
-                    originals.append(grey)
+                for position, digit in enumerate(split(grey) if options.split else [normalise(grey)]):
+                    title = f"{name}, {position + 1} from the left" if options.split else name
+                    if isinstance(digit, ValueError):
+                        errors.append((name, f"{title}: {digit}"))
+                        continue
+                    digits.append(Digit(name, picture, position, title, digit))
+                    if options.show and len(originals) < MOST_DRAWN:
+                        originals.append(grey)
             if advance:
                 advance(1)
     return digits, originals
 
 
-def _record(reading: Reading) -> dict[str, object]:
-    digit = reading.digit.normalised
+def _record(found: Digit, row: Float[np.ndarray, "10"], reasons: Sequence[str]) -> dict[str, object]:
+    digit = found.normalised
     return {
-        "image": reading.digit.name,
-        "place": reading.digit.position,
-        "digit": int(reading.outputs.argmax()),
-        "confidence": round(float(reading.outputs.max()), 6),
-        "activations": [round(float(output), 6) for output in reading.outputs],
-        "doubts": reading.doubts,
+        "image": found.name,
+        "place": found.position,
+        "digit": int(row.argmax()),
+        "confidence": round(float(row.max()), 6),
+        "activations": [round(float(output), 6) for output in row],
+        "doubts": reasons,
         "dark_on_light": digit.dark_on_light,
         "box": digit.box,
         "pen": round(digit.pen, 3),
     }
 
 
-def _report_one(reading: Reading) -> list[str]:
-    digit, row = reading.digit, reading.outputs
+def _report_one(digit: Digit, row: Float[np.ndarray, "10"], reasons: Sequence[str]) -> list[str]:
     ink = "dark on light, so inverted" if digit.normalised.dark_on_light else "light on dark, as in MNIST"
     bars = [f"{index}  {output:4.2f}  {bar(output, 40)}" for index, output in enumerate(row.tolist())]
     return [
         f"{digit.title}: {row.argmax()}, confidence {row.max():.2f} ({ink})",
-        *(f"doubtful: {reason}" for reason in reading.doubts),
+        *(f"doubtful: {reason}" for reason in reasons),
         *beside(shaded(digit.normalised.image / 255), ["", "the ten outputs", *bars]),
     ]
 
@@ -209,12 +195,18 @@ def _report(readings: Sequence[Reading], several: bool) -> list[str]:
     if several:
         lines += ["".join(texts) for texts in pictures.values()]
     count = f"{len(readings):,} digits in {len(pictures):,} picture{'s' if len(pictures) > 1 else ''}"
-    return [*lines, f"{count}, {sum(bool(reading.doubts) for reading in readings):,} doubtful"]
+    return [*lines, f"{count}, {sum(bool(reasons) for *_, reasons in readings):,} doubtful"]
 
 
 def _drawn(run: str, readings: Sequence[Reading], originals: Sequence[np.ndarray]) -> bytes:
     """The first readings, as many as there are originals, as a PNG file's content."""
-    digits, rows, reasons = zip(*readings[: len(originals)], strict=True)
-    some = f"the first {len(digits)} of {len(readings):,} digits, " if len(readings) > len(digits) else ""
-    normalised, titles = [digit.normalised for digit in digits], [digit.title for digit in digits]
-    return png(figures(originals, normalised, np.stack(rows), titles, reasons, f"{some}read by {run}")["predict"])
+    # Imported here, since matplotlib takes 0.3 s to import and only --show needs it.
+    from jaxmnist.plots.predict import figures
+    from jaxmnist.plots.style import png
+
+    some = f"the first {len(originals)} of {len(readings):,} digits, " if len(readings) > len(originals) else ""
+    shown = [
+        (grey, digit.normalised, row, digit.title, reasons)
+        for grey, (digit, row, reasons) in zip(originals, readings, strict=False)
+    ]
+    return png(figures(shown, f"{some}read by {run}")["predict"])

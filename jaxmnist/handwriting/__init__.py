@@ -3,10 +3,10 @@
 `decode` reads the file, `segment` takes steps 1 to 5, `normalise` 6 to 9 (9 in `centre`), and `doubts` says what makes
 a reading of the result doubtful.
 
-MNIST's makers took a scan in black and white, fitted the digit into 20×20 pixels with its aspect kept, which by
-averaging left shades of grey, and put its centre of mass at the centre of 28×28. In a picture from elsewhere, paper
-and ink must be separated first. The steps, in plain arithmetic that is the same in any language (⌊x⌋ rounds down, and
-the median of an even number of values is the mean of the middle two):
+MNIST's makers (LeCun, Cortes and Burges) took a scan in black and white, fitted the digit into 20×20 pixels with its
+aspect kept, which by averaging left shades of grey, and put its centre of mass at the centre of 28×28. In a picture
+from elsewhere, paper and ink must be separated first. The steps, in plain arithmetic that is the same in any language
+(⌊x⌋ rounds down, and the median of an even number of values is the mean of the middle two):
 
 1. **Shrink.** With k the smallest whole number for which no side is longer than 200 k, average blocks of k×k pixels.
    A side that k doesn't divide is first extended by copies of its last pixels. Brightness g is in [0, 1].

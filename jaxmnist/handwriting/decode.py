@@ -11,11 +11,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from jaxmnist.handwriting.segment import LEAST_CONTRAST
 
-MOST_PIXELS = 40_000_000
-"""More than a phone's photo has; takes at most 400 MB while it is unpacked."""
+MOST_PIXELS = 40_000_000  # more than a phone's photo has; takes at most 400 MB while it is unpacked
 TOO_LARGE = f"expected at most {MOST_PIXELS // 1_000_000} million pixels; scale the picture down"
-MOST_STREAM_BYTES = 256_000_000
-"""A stream's size isn't known beforehand; no format needs more than this for MOST_PIXELS."""
+MOST_STREAM_BYTES = 256_000_000  # a stream's size isn't known beforehand; no format needs more for MOST_PIXELS
 
 
 def read_file(path: Path) -> UInt8[np.ndarray, "height width"]:
@@ -45,14 +43,13 @@ def read_stream(stream: BinaryIO, name: str) -> UInt8[np.ndarray, "height width"
 
 
 def _decode(file: BinaryIO, name: str) -> UInt8[np.ndarray, "height width"]:
+    quiet = warnings.catch_warnings(action="ignore")  # Pillow warns of large and of odd files; the checks below decide
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of large and of odd files; the checks below decide
-            with Image.open(file, formats=["PNG", "JPEG", "BMP", "WEBP", "GIF"]) as image:
-                problem = _refusal(image)
-                if not problem:
-                    ImageOps.exif_transpose(image, in_place=True)
-                    return _grey(image)
+        with quiet, Image.open(file, formats=["PNG", "JPEG", "BMP", "WEBP", "GIF"]) as image:
+            problem = _refusal(image)
+            if not problem:
+                ImageOps.exif_transpose(image, in_place=True)
+                return _grey(image)
     except UnidentifiedImageError as error:
         raise ValueError(f"{name}: not a picture, expected PNG, JPEG, BMP or WebP") from error
     except Image.DecompressionBombError as error:

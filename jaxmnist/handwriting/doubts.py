@@ -25,13 +25,7 @@ LIMITS = Limits()
 
 
 def doubts(outputs: Float[np.ndarray, "10"], digit: Normalised, several: bool = False) -> list[str]:
-    """Why a network's reading of a digit may be wrong, in words; empty if nothing speaks against it.
-
-    Args:
-        outputs: the network's ten activations.
-        digit: what it read.
-        several: whether the picture is meant to have several digits.
-    """
+    """Why a network's reading of a digit may be wrong, in words; `several` if its picture is meant to have more."""
     second, first = np.argsort(outputs)[-2:].tolist()
     reasons = []
     if outputs[first] < LIMITS.unlike:

@@ -4,16 +4,14 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
+from scipy import ndimage
 
 from jaxmnist.handwriting.centre import centre
 from jaxmnist.handwriting.segment import Segmented, segment
 
-BOX = 20
-"""Pixels on a side of the box that MNIST's digits fit into."""
-FINE_PEN = 1.5
-"""Strokes narrower than this, in pixels of 28×28, are widened; MNIST's own have 1.5 to 9.3, and half below 2.9."""
-LONGEST_STROKES = 6
-"""Longest strokes of a digit, in units of its box's longer side: MNIST's have 0.9 to 3.6."""
+BOX = 20  # pixels on a side of the box that MNIST's digits fit into
+FINE_PEN = 1.5  # finer strokes, in pixels of 28×28, are widened; MNIST's own have 1.5 to 9.3, and half below 2.9
+LONGEST_STROKES = 6  # most length of a digit's strokes, in units of its box's longer side: MNIST's have 0.9 to 3.6
 
 
 class Normalised(NamedTuple):
@@ -27,16 +25,10 @@ class Normalised(NamedTuple):
 
 
 def normalise(grey: UInt8[np.ndarray, "height width"]) -> Normalised:
-    """Make of a picture of one digit what MNIST would have made of it.
-
-    Args:
-        grey: brightness, 0 black to 255 white; light on dark or dark on light.
+    """Make of a picture of one digit, dark on light or light on dark, in bytes, what MNIST would have made of it.
 
     Raises:
         ValueError: if it is blank or all noise.
-
-    Source:
-        LeCun, Cortes and Burges, The MNIST database of handwritten digits (fitting and centring).
     """
     segmented = segment(grey)
     return _normalised(segmented, segmented.groups > 0, grey.shape)
@@ -62,9 +54,7 @@ def split(grey: UInt8[np.ndarray, "height width"]) -> list[Normalised | ValueErr
 
 def _normalised(segmented: Segmented, strokes: Bool[np.ndarray, "height width"], shape: tuple[int, ...]) -> Normalised:
     """Steps 6 to 9 for some of the strokes; the others in their box are left out."""
-    lines = [np.flatnonzero(strokes.any(axis=1 - axis)) for axis in (0, 1)]
-    (top, bottom), (left, right) = ((int(line[0]), int(line[-1]) + 1) for line in lines)
-    crop = np.s_[top:bottom, left:right]
+    (crop,) = ndimage.find_objects(strokes.astype(int))
     own, others = strokes[crop], (segmented.groups[crop] > 0) & ~strokes[crop]
     digit = np.where(others, 0, np.maximum(segmented.ink[crop] - 2 * segmented.paper_spread, 0))
     if not digit.any():
@@ -77,7 +67,8 @@ def _normalised(segmented: Segmented, strokes: Bool[np.ndarray, "height width"],
             f"{LONGEST_STROKES} times, as in a digit; use a cleaner picture"
         )
     pen = int(own.sum()) / length * BOX / side
-    box = (top * block, left * block, min(bottom * block, shape[0]), min(right * block, shape[1]))
+    bottom, right = (min(line.stop * block, size) for line, size in zip(crop, shape, strict=True))
+    box = (crop[0].start * block, crop[1].start * block, bottom, right)
     image = centre(_fit(digit, pen < FINE_PEN))
     return Normalised(image, segmented.dark_on_light, box, pen, int(segmented.groups.max()))
 

@@ -7,18 +7,13 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 from scipy import ndimage
 
-LONGEST_SIDE, MOST_CELLS = 200, 32
-"""Most pixels on a side of a shrunken picture, and most cells on a side when the paper is measured."""
-SURFACE_ROUNDS, ABOVE, EVEN_SHARE = 12, 0.6, 0.75
-"""Rounds in which the paper's surface settles, the weight of what is lighter than it (darker has 1 − ABOVE), and the
-quantile of the cells that is the paper's brightness under even light."""
-LEAST_CONTRAST, INK_SHARE, SPECK_SHARE = 0.05, 0.3, 0.05
+LONGEST_SIDE, MOST_CELLS = 200, 32  # most pixels on a side of a shrunken picture, and most cells on a side
+SURFACE_ROUNDS, ABOVE = 12, 0.6  # for the paper's surface; cells below it weigh 1 − ABOVE
+EVEN_SHARE = 0.75  # under even light, the paper's brightness is this quantile of the cells
+LEAST_CONTRAST, INK_SHARE, SPECK_SHARE, MOST_DIGITS = 0.05, 0.3, 0.05, 20
+LEAST_SIGNAL, NOISE_LIMIT = 5, 4  # × the noise: the least contrast of a picture, and the least ink of a stroke's pixel
+# At 0.5, most skewed noise of 28×28 pixels would pass for strokes; at 1, a fifth of the 8×8 digits for noise.
 STEP_SHARE = 0.7
-"""Pixels with more ink, in units of the contrast, are next to a stroke's edge, which isn't noise. At 0.5, most skewed
-noise of 28×28 pixels would pass for strokes; at 1, a fifth of scikit-learn's 8×8 digits would pass for noise."""
-MOST_DIGITS = 20
-LEAST_SIGNAL, NOISE_LIMIT = 5, 4
-"""In units of the noise: the least contrast of a picture, and the least ink of a stroke's pixel."""
 
 
 class Segmented(NamedTuple):
@@ -46,7 +41,9 @@ def segment(grey: np.ndarray) -> Segmented:
     surface, dark_on_light = _paper(light)
     ink = (surface - (light if dark_on_light else 1 - light)) / np.maximum(surface, 0.05)
     contrast = float(ndimage.convolve(ink, np.ones((3, 3)), mode="nearest").max() / 9)
-    noise = _noise(ink, STEP_SHARE * contrast)
+    quiet = ink <= STEP_SHARE * contrast
+    steps = np.abs(np.diff(ink, axis=1))[quiet[:, 1:] & quiet[:, :-1]]
+    noise = 1.048 * float(np.median(steps)) if steps.size else 0.0
     if contrast < LEAST_CONTRAST:
         raise ValueError(
             f"blank: its strongest strokes differ from the paper by {max(contrast, 0):.1%}, expected at least "
@@ -76,21 +73,13 @@ def _shrink(values: Shaped[np.ndarray, "height width"], block: int) -> Float[np.
     return np.asarray(blocks.sum(axis=1, dtype=float).sum(axis=2) / block**2)
 
 
-def _noise(ink: Float[np.ndarray, "height width"], most: float) -> float:
-    """The noise's standard deviation, by the steps between neighbours in a row that both have at most so much ink."""
-    within = ink <= most
-    steps = np.abs(np.diff(ink, axis=1))[within[:, 1:] & within[:, :-1]]
-    return 1.048 * float(np.median(steps)) if steps.size else 0.0
-
-
 def _paper(light: Float[np.ndarray, "height width"]) -> tuple[Float[np.ndarray, "height width"], bool]:
     """Step 2: the brightness of the paper everywhere, and whether it is lighter than the ink; if not, of 1 − light."""
     block = -(-max(light.shape) // MOST_CELLS)
     cells = _shrink(light, block)
     basis = np.stack([term.ravel() for term in np.broadcast_arrays(*_terms(cells.shape, 1, cells.shape))], axis=1)
     values = cells.ravel()
-    plane = basis[:, :3]
-    residuals = values - plane @ _least_squares(plane, values, np.ones_like(values))
+    residuals = values - basis[:, :3] @ _least_squares(basis[:, :3], values, np.ones_like(values))
     cubes = (residuals**3).reshape(cells.shape)
     inside = cubes[1:-1, 1:-1] if min(cells.shape) > 2 else cubes
     dark_on_light = bool(inside.sum() < 0)

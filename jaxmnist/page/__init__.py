@@ -23,30 +23,17 @@ from jaxmnist.handwriting.doubts import LIMITS, Limits
 from jaxmnist.network import Params
 from jaxmnist.runs.checkpoint import SavedNetwork
 
-TEMPLATES = files(__name__)
-"""The folder of page.html, its style and its script."""
+TEMPLATES = files(__name__)  # page.html, its style and its script, whose parts are joined in this order
 SCRIPTS = ("numbers", "normalise", "network", "colours", "drawing", "diagram", "panels", "main")
-"""The parts of the page's script, in the order in which they are joined."""
 
 
 def page(before: Params, after: SavedNetwork, samples: Dataset, name: str, limits: Limits = LIMITS) -> str:
-    """Make the page.
+    """Make the page: HTML in one file, the same for the same arguments.
 
-    Args:
-        before: the network before training, of the same sizes.
-        after: the trained network.
-        samples: digits that the reader can choose instead of drawing one.
-        name: what the network is called.
-        limits: where the page begins to call a reading doubtful.
-
-    Returns:
-        HTML in one file, the same for the same arguments.
-
-    Raises:
-        ValueError: if network.js lacks the network's activation function or cost.
+    The network `before` training has the same sizes; the reader can choose one of the `samples` instead of drawing.
     """
     config = after.config
-    parts = {part: _template(f"{part}.js") for part in SCRIPTS}
+    parts = {part: TEMPLATES.joinpath(f"{part}.js").read_text("utf-8") for part in SCRIPTS}
     _check_record("ACTIVATIONS", "activation", config.activation, parts["network"])
     _check_record("COSTS", "cost", config.cost, parts["network"])
     data = {
@@ -57,18 +44,19 @@ def page(before: Params, after: SavedNetwork, samples: Dataset, name: str, limit
         "facts": _facts(after.about),
         "limits": limits._asdict(),
         "samples": [
-            {"label": int(label), "image": _base64(np.asarray(image, np.uint8))}
+            {"label": int(label), "image": _base64(image.tobytes())}
             for image, label in zip(*map(np.asarray, samples), strict=True)
         ],
         "before": _base64(_numbers(before)),
         "after": _base64(_numbers(after.params)),
     }
-    style, script = _template("page.css"), "\n".join(parts.values())
-    rules = ("default-src 'none'", f"script-src '{_digest(script)}'", f"style-src '{_digest(style)}'")
-    policy = "; ".join((*rules, "base-uri 'none'", "form-action 'none'"))
+    style, script = TEMPLATES.joinpath("page.css").read_text("utf-8"), "\n".join(parts.values())
+    hashes = [_base64(hashlib.sha256(text.encode()).digest()) for text in (script, style)]
+    policy = "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
     # Inside a script element only "<" could end it or begin a comment; JSON may write it as an escape.
     written = json.dumps(data, allow_nan=False).replace("<", "\\u003c")
-    return Template(_template("page.html")).substitute(policy=policy, style=style, script=script, data=written)
+    html = Template(TEMPLATES.joinpath("page.html").read_text("utf-8"))
+    return html.substitute(policy=policy.format(*hashes), style=style, script=script, data=written)
 
 
 def _check_record(table: str, field: str, name: str, script: str) -> None:
@@ -83,29 +71,18 @@ def _check_record(table: str, field: str, name: str, script: str) -> None:
 
 def _facts(about: Mapping[str, Any]) -> list[str]:
     """What the weights file says of the training, in words; anything missing or malformed is left out."""
-    facts = []
-    if isinstance(about.get("dataset"), str):
-        facts.append(f"trained on {about['dataset']}")
     accuracy, examples = about.get("test_accuracy"), about.get("test_examples")
+    facts = [f"trained on {about['dataset']}"] if isinstance(about.get("dataset"), str) else []
     if isinstance(accuracy, float) and math.isfinite(accuracy):
         of = f"{examples:,} test images" if isinstance(examples, int) else "the test images"
         facts.append(f"reads {accuracy:.1%} of {of} right")
     return facts
 
 
-def _numbers(params: Params) -> np.ndarray:
-    """All weights and biases as one list, layer by layer, the weights row by row before the biases."""
-    return np.concatenate([np.ravel(np.asarray(leaf, "<f4")) for leaf in jax.tree.leaves(params)])
+def _numbers(params: Params) -> bytes:
+    """All weights and biases as float32, layer by layer, the weights row by row before the biases."""
+    return b"".join(np.asarray(leaf, "<f4").tobytes() for leaf in jax.tree.leaves(params))
 
 
-def _base64(array: np.ndarray) -> str:
-    return base64.b64encode(array.tobytes()).decode()
-
-
-def _digest(text: str) -> str:
-    """A text's hash, as a content security policy names it."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-def _template(name: str) -> str:
-    return TEMPLATES.joinpath(name).read_text(encoding="utf-8")
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()

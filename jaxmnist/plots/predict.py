@@ -11,38 +11,21 @@ from matplotlib.patches import Rectangle
 from jaxmnist.handwriting.normalise import Normalised
 from jaxmnist.plots.style import BLUE, ORANGE
 
-MOST_SIDE = 600
-"""Most pixels on a side of a drawn original; a larger one is thinned out."""
-TITLE_WIDTH = 48
-"""Characters in a line above the outputs; a longer one would cover the title beside it."""
+MOST_SIDE = 600  # pixels on a side of a drawn original; a larger one is thinned out
+TITLE_WIDTH = 48  # characters in a line above the outputs; a longer one would cover the title beside it
 
 
-def figures(
-    originals: Sequence[UInt8[np.ndarray, "_ _"]],
-    digits: Sequence[Normalised],
-    outputs: Float[np.ndarray, "n 10"],
-    titles: Sequence[str],
-    doubts: Sequence[Sequence[str]],
-    heading: str,
-) -> dict[str, Figure]:
-    """Draw a row for each digit: the picture with the digit's box, its 28×28 pixels, the ten outputs.
+Shown = tuple[UInt8[np.ndarray, "_ _"], Normalised, Float[np.ndarray, "10"], str, Sequence[str]]
+"""A picture's brightness, a digit in it, a network's outputs for it, a title, and why the outputs may be wrong."""
 
-    Args:
-        originals: brightness of each digit's picture.
-        digits: as MNIST would have them.
-        outputs: of the network.
-        titles: which picture, and which digit of it.
-        doubts: the reasons why each reading may be wrong, if there are any.
-        heading: whose network it is.
-    """
-    figure = Figure(figsize=(9, 0.6 + 2.6 * len(digits)), layout="constrained")
+
+def figures(shown: Sequence[Shown], heading: str) -> dict[str, Figure]:
+    """Draw a row for each digit: the picture with the digit's box, its 28×28 pixels, the ten outputs."""
+    figure = Figure(figsize=(9, 0.6 + 2.6 * len(shown)), layout="constrained")
     figure.suptitle(heading)
-    rows = figure.subplots(len(digits), 3, squeeze=False, width_ratios=(1.2, 1, 1.4))
-    for (original, pixels, bars), grey, digit, output, title, reasons in zip(
-        rows, originals, digits, outputs, titles, doubts, strict=True
-    ):
-        step = -(-max(grey.shape) // MOST_SIDE)
-        height, width = grey.shape
+    rows = figure.subplots(len(shown), 3, squeeze=False, width_ratios=(1.2, 1, 1.4))
+    for (original, pixels, bars), (grey, digit, output, title, reasons) in zip(rows, shown, strict=True):
+        (height, width), step = grey.shape, -(-max(grey.shape) // MOST_SIDE)
         original.imshow(grey[::step, ::step], cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0))
         top, left, bottom, right = digit.box
         original.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, color=ORANGE, linewidth=1.5))
