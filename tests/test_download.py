@@ -173,10 +173,10 @@ def test_an_interrupted_download_leaves_nothing(server, tmp_path):
 
 
 def test_a_full_disk_leaves_nothing(server, tmp_path, monkeypatch):
-    def fail(_descriptor):
+    def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(download.os, "fsync", fail)
+    monkeypatch.setattr("pathlib.Path.write_bytes", fail)
     url = server.serve("/file.gz", loopback.sends(CONTENT))
     with pytest.raises(OSError, match="No space left"):
         fetch(remote_file(url), tmp_path / "file.gz")

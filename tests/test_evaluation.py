@@ -20,11 +20,11 @@ from jaxmnist.studies.evaluation import (
     make_noise,
     measure_digits,
     measure_noise,
+    report,
     run,
     wilson_interval,
     worst_mistakes,
 )
-from jaxmnist.studies.evaluation_report import report
 
 
 def test_the_numbers_are_numpys_and_missing_digits_draw_too():

@@ -11,8 +11,7 @@ from jaxmnist.config import Config
 from jaxmnist.network import Layer, init
 from jaxmnist.plots.explanation import figures
 from jaxmnist.plots.style import png
-from jaxmnist.studies.explanation import run
-from jaxmnist.studies.explanation_report import report
+from jaxmnist.studies.explanation import report, run
 
 LINEAR = Config(sizes=(784, 10), cost="cross_entropy")
 IMAGE = np.random.default_rng(0).integers(0, 256, 784).astype(np.uint8)

@@ -10,7 +10,7 @@ from jaxmnist.cost import COSTS, Cost
 from jaxmnist.dataset import Dataset
 from jaxmnist.network import ACTIVATIONS, Activation
 from jaxmnist.plots.explanation import figures
-from jaxmnist.studies import evaluation, evaluation_report, explanation, explanation_report
+from jaxmnist.studies import evaluation, explanation
 from jaxmnist.training import train
 
 CONFIG = Config(
@@ -46,12 +46,12 @@ def test_train_evaluate_and_explain_use_a_new_cost_and_a_new_activation():
     result = evaluation.run(state.params, CONFIG, data, evaluation.make_noise(images))
     assert result.mean_cost == pytest.approx(float(history.test.cost[-1]), rel=1e-5)  # float32, compiled otherwise
     assert result.accuracy == pytest.approx(float(history.test.accuracy[-1]))
-    assert f"mean cost {result.mean_cost:.4f}" in evaluation_report.report(result)
+    assert f"mean cost {result.mean_cost:.4f}" in evaluation.report(result)
 
     result = explanation.run(state.params, CONFIG, images[0], int(data.labels[0]))
     assert result.automatic_digits > 12
     assert result.numerical_digits > 6
-    said = explanation_report.report(result)
+    said = explanation.report(result)
     assert "label y    −y ln a − (1 − y) ln (1 − a)\n" in said
     assert "a¹: 4 neurons, softplus\n" in said
     assert "a²: 10 neurons, sigmoid\n" in said

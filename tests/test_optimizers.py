@@ -130,7 +130,7 @@ def test_sgd_on_a_quadratic_shrinks_each_direction_by_its_own_factor():
 @pytest.mark.slow
 def test_momentum_and_nesterov_need_fewer_steps_in_a_ravine():
     def steps_to_arrive(optimizer):
-        far = jnp.linalg.norm(follow(optimizer, 400) - jnp.array([1.0, 2.0]), axis=1) > 1e-2
+        far = jnp.linalg.norm(follow(optimizer, 400) - jnp.array([[1.0, 2.0]]), axis=1) > 1e-2
         return int(jnp.max(jnp.where(far, jnp.arange(401), 0)))
 
     assert steps_to_arrive(sgd(0.02)) > 2 * steps_to_arrive(momentum(0.02, 0.8))

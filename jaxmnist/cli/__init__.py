@@ -27,29 +27,31 @@ COMMANDS = {
     "cross-validate": "choose momentum and learning rate by k-fold cross-validation",
     "sweep": "train a grid of settings, each from several random starts",
 }
+OVERVIEW = """usage: jaxmnist COMMAND [OPTIONS]
+
+3Blue1Brown's digit network in functional JAX.
+
+{}
+
+jaxmnist COMMAND --help explains a command's options."""
 
 
 def main(arguments: Sequence[str] | None = None, command: str | None = None) -> int:
-    """Parse the command line and run one command.
+    """Parse the command line, run one command, and return the exit code: 0, 2 for bad input, or the command's own.
 
     Args:
         arguments: the words after the program's name; those of this process if None.
-        command: the one command that the program is, as `train.py` is train; None for `jaxmnist`, whose first
-            argument names it.
-
-    Returns:
-        The exit code: 0, 2 for bad input, or the command's own.
+        command: the one command that the program is, as `train.py` is train; None if the first argument names it.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     _prepare_streams()
-    program = f"{command}.py"
-    known: set[str] = set()
+    program, known = f"{command}.py", set[str]()
     try:
         if command is None:
-            if not words or words[0] in ("-h", "--help"):
-                print(_overview())
+            command, *words = words or ["--help"]
+            if command in ("-h", "--help"):
+                print(OVERVIEW.format("\n".join(f"  {name:<14}  {line}" for name, line in COMMANDS.items())))
                 return 0
-            command, *words = words
             program = f"jaxmnist {command}"
         if command not in COMMANDS:
             raise ValueError(f"{command}: expected a command, one of {', '.join(COMMANDS)}; see jaxmnist --help")
@@ -57,8 +59,7 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
         known = field_names(module.Options)
         parse = getattr(module, "parse", None)
         options = parse(words, program) if parse else tyro.cli(module.Options, args=words, prog=program)
-        code: int = module.run(options)
-        return code
+        return int(module.run(options))
     except SystemExit as stop:  # tyro has printed its help, or what is wrong
         return stop.code if isinstance(stop.code, int) else 0
     except BrokenPipeError:  # as in `python train.py | head`
@@ -70,15 +71,6 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
     except KeyboardInterrupt:
         complain("interrupted")
         return STOPPED
-
-
-def _overview() -> str:
-    width = max(map(len, COMMANDS))
-    commands = "\n".join(f"  {name:<{width}}  {line}" for name, line in COMMANDS.items())
-    return (
-        f"usage: jaxmnist COMMAND [OPTIONS]\n\n3Blue1Brown's digit network in functional JAX.\n\n{commands}\n\n"
-        f"jaxmnist COMMAND --help explains a command's options."
-    )
 
 
 def _prepare_streams() -> None:

@@ -1,9 +1,10 @@
 """The compare command: the race of the four methods, and what it says of the claims made for them."""
 
-import csv
 import dataclasses
-import io
 import time
+import timeit
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -19,23 +20,10 @@ from jaxmnist.runs import folder as run_folder
 from jaxmnist.runs.files import write_atomically
 from jaxmnist.runs.results import to_json, write_json
 from jaxmnist.sources import Splits
-from jaxmnist.studies import landscape, race
+from jaxmnist.studies import landscape, methods, race
 from jaxmnist.studies.claims import Finding, quartiles, verdict
-from jaxmnist.studies.methods import (
-    METHODS,
-    Method,
-    RaceData,
-    Settings,
-    divide,
-    minibatch_chunks,
-    start_members,
-    train_chunk,
-    validate,
-)
+from jaxmnist.studies.methods import Method, RaceData, Settings
 from jaxmnist.studies.race_report import assess, at_edge, report
-
-TIMED_STEPS = 300
-"""Minibatch steps that are timed at a time; one step with a full batch is long enough."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,32 +41,26 @@ class Options(Settings):
 
 
 def run(options: Options) -> int:
-    """Race, and write the run folder.
-
-    Raises:
-        ValueError: for options or data that can't be used.
-        OSError: for files that can't be read or written.
-    """
+    """Race, and write the run folder."""
     begin = time.perf_counter()
     run_folder.refuse_used(options.run_dir)
-    validate(options)
+    methods.check_settings(options)
     device = select_device(options.data)
     with jax.default_device(device):
         splits = load_data(options.data)
         key = jax.random.key(0)
-        data = divide(key, splits.train, options)
+        data = methods.divide(key, splits.train, options)
         with run_folder.created(options.run_dir, "compare") as folder:
             print(f"{device.device_kind} ({device.platform}) · {splits.name} from {splits.origin}")
             print(_conditions(options, data, splits), flush=True)
-            seconds = {method: _seconds_per_step(key, method, data, options) for method in METHODS}
+            seconds = {method: _seconds_per_step(key, method, data, options) for method in methods.METHODS}
             with progress(race.count_gradients(data, options), "gradient evaluations") as advance:
                 result = race.run(key, data, options, seconds, advance)
             content = {"dataset": splits.name, "origin": splits.origin, **_summary(result)}
             write_json(folder / "comparison.json", to_json(content))
-            write_atomically(folder / "comparison.csv", _rows(result).encode())
+            write_atomically(folder / "comparison.csv", "".join(f"{row}\n" for row in _rows(result)).encode())
             print(f"\n{report(result)}\n\ndrawing", flush=True)
-            terrains = landscape.run(key, data, result)
-            for name, figure in figures(result, terrains, splits.name).items():
+            for name, figure in figures(result, landscape.run(key, data, result), splits.name).items():
                 write_atomically(folder / f"{name}.png", png(figure))
             print(f"{time.perf_counter() - begin:.0f} s · in {folder}: {run_folder.listed(folder)}")
         return 0
@@ -97,91 +79,61 @@ def _conditions(options: Options, data: RaceData, splits: Splits) -> str:
 
 def _seconds_per_step(key: jax.Array, method: Method, data: RaceData, options: Options) -> float:
     """How long one network takes for a step, alone and without evaluations: the best of 20 runs of compiled steps."""
-    steps = 1 if method == "gd" else TIMED_STEPS
+    steps = 1 if method == "gd" else 300  # one step with a full batch is long enough
     options = dataclasses.replace(options, steps=steps, full_batch_steps=steps)
-    (batches,) = minibatch_chunks(key, method, data.train, options, steps)
-    states, config = start_members(method, make_members([(options.momentum, 1.0)], [0]))
-    spent = []
-    for _ in range(21):
-        begin = time.perf_counter()
-        train_chunk(states, batches, config).params[0].weights.block_until_ready()
-        spent.append(time.perf_counter() - begin)
-    return min(spent[1:]) / steps  # the first one compiles
+    (batches,) = methods.minibatch_chunks(key, method, data.train, options, steps)
+    states, config = methods.start_members(method, make_members([(options.momentum, 1.0)], [0]))
+    train = partial(methods.train_chunk, states, batches, config)
+    seconds = timeit.repeat(lambda: train().params[0].weights.block_until_ready(), number=1, repeat=21)
+    return min(seconds) / steps  # not the first, which compiles
 
 
 def _summary(result: race.Result) -> dict[str, Any]:
     """The content of comparison.json; a median beyond the race's end is infinite, which JSON writes as null."""
-    settings = result.settings
+    settings, thresholds, tested = result.settings, result.settings.thresholds, []
+    best = {method: _outcome(outcome, thresholds) for method, outcome in result.best.items()}
+    for method, content in best.items():
+        content |= {"at_edge_of_grid": at_edge(result, method), "validation_cost": result.scores[method]}
+    for claim, own, same in assess(result):
+        content = {**claim._asdict(), "verdict": verdict(own), "findings": _tested(own, thresholds)}
+        content["verdict_at_the_same_rate"] = verdict(same) if same else None
+        tested.append({**content, "findings_at_the_same_rate": _tested(same, thresholds)})
     return {
+        **{name: getattr(settings, name) for name in ("seeds", "batch_size", "momentum", "thresholds")},
         "examples": result.examples,
-        "seeds": settings.seeds,
         "tuning_seeds": race.TUNING_SEEDS,
-        "batch_size": settings.batch_size,
-        "momentum": settings.momentum,
         "grid": sorted(set(settings.learning_rates)),
-        "thresholds": settings.thresholds,
-        "methods": {
-            method: {
-                **_outcome(outcome, settings),
-                "at_edge_of_grid": at_edge(result, method),
-                "validation_cost": {f"{rate:g}": score for rate, score in result.scores[method].items()},
-            }
-            for method, outcome in result.best.items()
-        },
-        "same_rate": {method: _outcome(outcome, settings) for method, outcome in result.same.items()},
-        "claims": [
-            {
-                **claim._asdict(),
-                "verdict": verdict(best),
-                "findings": _findings(best, settings),
-                "verdict_at_the_same_rate": verdict(same) if same else None,
-                "findings_at_the_same_rate": _findings(same, settings),
-            }
-            for claim, best, same in assess(result)
-        ],
+        "methods": best,
+        "same_rate": {method: _outcome(outcome, thresholds) for method, outcome in result.same.items()},
+        "claims": tested,
     }
 
 
-def _outcome(outcome: race.Outcome, settings: Settings) -> dict[str, Any]:
-    arrived = np.isfinite(outcome.reached).sum(axis=0)
-    return {
-        "learning_rate": outcome.learning_rate,
-        "steps": outcome.steps[-1],
-        "measured_every": outcome.steps[1],
-        "examples_per_step": outcome.examples_per_step,
-        "seconds_per_step": outcome.seconds_per_step,
-        "reached": [
-            {
-                "cost": threshold,
-                "seeds": arrived[index],
-                **{unit: _quartiles(quartiles(values[:, index])) for unit, values in outcome.needed().items()},
-            }
-            for index, threshold in enumerate(settings.thresholds)
-        ],
-    }
-
-
-def _findings(findings: list[Finding], settings: Settings) -> list[dict[str, Any]]:
-    pairs = zip(settings.thresholds, findings, strict=bool(findings))
-    return [
-        {"cost": threshold, **finding._asdict(), "ratio": _quartiles(finding.ratio)} for threshold, finding in pairs
+def _outcome(outcome: race.Outcome, thresholds: Sequence[float]) -> dict[str, Any]:
+    reached = [
+        {"cost": threshold, "seeds": np.isfinite(outcome.reached[:, index]).sum()}
+        | {unit: _by_name(quartiles(values[:, index])) for unit, values in outcome.needed().items()}
+        for index, threshold in enumerate(thresholds)
     ]
+    content = {name: getattr(outcome, name) for name in ("learning_rate", "examples_per_step", "seconds_per_step")}
+    return {**content, "steps": outcome.steps[-1], "measured_every": outcome.steps[1], "reached": reached}
 
 
-def _quartiles(values: Float[np.ndarray, "3"]) -> dict[str, Any]:
+def _tested(findings: Sequence[Finding], thresholds: Sequence[float]) -> list[dict[str, Any]]:
+    pairs = zip(thresholds, findings, strict=bool(findings))
+    return [{"cost": cost, **finding._asdict(), "ratio": _by_name(finding.ratio)} for cost, finding in pairs]
+
+
+def _by_name(values: Float[np.ndarray, "3"]) -> dict[str, Any]:
     return dict(zip(("quartile_1", "median", "quartile_3"), values, strict=True))
 
 
-def _rows(result: race.Result) -> str:
-    """The content of comparison.csv: what every seed needed; inf where it didn't reach a cost."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["race", "method", "learning_rate", "seed", "cost", "steps", "examples", "seconds"])
+def _rows(result: race.Result) -> Iterator[str]:
+    """The lines of comparison.csv: what every seed needed; inf where it didn't reach a cost."""
+    yield "race,method,learning_rate,seed,cost,steps,examples,seconds"
     for name, outcomes in (("own best rate", result.best), ("same rate", result.same)):
         for method, outcome in outcomes.items():
-            values = np.stack(list(outcome.needed().values()), axis=-1)
             for seed, index in np.ndindex(*outcome.reached.shape):
-                numbers = (f"{value:.7g}" for value in values[seed, index])
+                needed = ",".join(f"{values[seed, index]:.7g}" for values in outcome.needed().values())
                 cost = result.settings.thresholds[index]
-                table.writerow([name, method, f"{outcome.learning_rate:g}", seed, cost, *numbers])
-    return text.getvalue()
+                yield f"{name},{method},{outcome.learning_rate:g},{seed},{cost},{needed}"

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 
 from tqdm import tqdm
@@ -26,17 +26,8 @@ Advance = Callable[..., None]
 
 @contextmanager
 def progress(total: int, unit: str, lines: int = 10, on_stdout: bool = False, done: int = 0) -> Iterator[Advance]:
-    """Show how far long work is: a bar on a terminal, the first and evenly spaced lines in a pipe or file.
-
-    Args:
-        total: units of work in all.
-        unit: their name, in the plural.
-        lines: about how many lines to print where there is no terminal.
-        on_stdout: whether to show it on standard output instead of standard error.
-        done: units done already.
-    """
-    file, first = sys.stdout if on_stdout else sys.stderr, done
-    begin = time.perf_counter()
+    """Show how much of `total` is done: a bar on a terminal, elsewhere about so many `lines`, evenly spaced."""
+    file, first, begin = sys.stdout if on_stdout else sys.stderr, done, time.perf_counter()
     with tqdm(total=total, initial=done, unit=f" {unit}", unit_scale=total > 10_000, dynamic_ncols=True, file=file,
               disable=not file.isatty()) as bar:  # fmt: skip
 
@@ -46,36 +37,30 @@ def progress(total: int, unit: str, lines: int = 10, on_stdout: bool = False, do
             bar.set_postfix_str(note, refresh=False)
             bar.update(count)
             if bar.disable and (before == first or done * lines // total > before * lines // total):
-                spent = time.perf_counter() - begin
-                end = f" · {note}" if note else ""
-                print(f"{done:,} of {total:,} {unit} in {spent:.1f} s{end}", file=file, flush=True)
+                spent = f"{time.perf_counter() - begin:.1f} s" + (f" · {note}" if note else "")
+                print(f"{done:,} of {total:,} {unit} in {spent}", file=file, flush=True)
 
         yield advance
 
 
 @contextmanager
 def download_bars() -> Iterator[Callable[[str, int, int], None]]:
-    """Show a bar for each file of a download, where there is a terminal; see `sources.Progress`."""
+    """Show a bar for each file of a download, where there is a terminal; yields a `sources.Progress`."""
     bars: dict[str, tqdm[None]] = {}
+    with ExitStack() as stack:
 
-    def show(file: str, expected: int, arrived: int) -> None:
-        if file not in bars:
-            bars[file] = tqdm(total=expected, desc=file, unit="B", unit_scale=True, unit_divisor=1024, disable=None)
-        bars[file].update(arrived - bars[file].n)
+        def show(file: str, expected: int, arrived: int) -> None:
+            if file not in bars:
+                bars[file] = tqdm(total=expected, desc=file, unit="B", unit_scale=True, unit_divisor=1024, disable=None)
+                stack.callback(bars[file].close)
+            bars[file].update(arrived - bars[file].n)
 
-    try:
         yield show
-    finally:
-        for bar in bars.values():
-            bar.close()
 
 
 @contextmanager
 def stopping() -> Iterator[Callable[[], bool]]:
-    """Let the first SIGINT or SIGTERM only request a stop, and tell whether it did; a second one ends the process.
-
-    Outside the main thread, where Python allows no handlers, signals keep their effect.
-    """
+    """Let the first SIGINT or SIGTERM only request a stop, and tell whether it did; a second one ends the process."""
     requested, signals = threading.Event(), (signal.SIGINT, signal.SIGTERM)
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
@@ -85,7 +70,7 @@ def stopping() -> Iterator[Callable[[], bool]]:
         with suppress(OSError):  # no `print`, as the signal may interrupt another one
             os.write(2, b"\nstopping after this epoch; a second signal ends the run at once\n")
 
-    in_main_thread = threading.current_thread() is threading.main_thread()
+    in_main_thread = threading.current_thread() is threading.main_thread()  # elsewhere Python allows no handlers
     handlers = {number: signal.signal(number, on_signal) for number in signals if in_main_thread}
     try:
         yield requested.is_set

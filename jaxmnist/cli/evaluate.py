@@ -10,15 +10,14 @@ import jax
 import numpy as np
 import tyro
 
-from jaxmnist.cli.options import Data, DataOptions, OptionalPath, data_of_run, load_data, select_device
+from jaxmnist.cli import options as shared
 from jaxmnist.plots.evaluation import figures
 from jaxmnist.plots.style import png
 from jaxmnist.runs import folder as run_folder
+from jaxmnist.runs import results
 from jaxmnist.runs.checkpoint import load_network
 from jaxmnist.runs.files import write_atomically
-from jaxmnist.runs.results import to_json, write_json
 from jaxmnist.studies import evaluation
-from jaxmnist.studies.evaluation_report import report
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,52 +33,36 @@ class Options:
 
     run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]")] = "best"
     """Folder of a training run, its weights file, or best or source, the networks that come with jaxmnist."""
-    data: Data = dataclasses.field(default_factory=DataOptions)
-    run_dir: OptionalPath = None
+    data: shared.Data = dataclasses.field(default_factory=shared.DataOptions)
+    run_dir: shared.OptionalPath = None
     """New folder for the results (default: runs/<time>-evaluate)."""
     json: bool = False
     """Print the results as one JSON object instead of text; the folder's name goes to standard error."""
 
 
 def run(options: Options) -> int:
-    """Evaluate the network, print the report, and write numbers and figures.
-
-    Returns:
-        The exit code: 0.
-
-    Raises:
-        ValueError: if there is no such run, or the data can't be used.
-        OSError: if a file can't be read or written.
-    """
+    """Evaluate the network, print the report, and write numbers and figures."""
     run_folder.refuse_used(options.run_dir)
-    with jax.default_device(select_device(options.data)):
+    with jax.default_device(shared.select_device(options.data)):
         params, config, about = load_network(options.run)
-        splits = load_data(data_of_run(options.data, about))
+        splits = shared.load_data(shared.data_of_run(options.data, about))
         images = np.asarray(splits.test.images)
         noise = evaluation.make_noise(images)
         result = evaluation.run(params, config, splits.test, noise)
-
-    origin = {
-        "run": options.run,
-        "sizes": config.sizes,
-        "activation": config.activation,
-        "cost_function": config.cost,
-        "trained_on": about.get("dataset"),
-        "dataset": splits.name,
-        "origin": splits.origin,
-    }
-    results = to_json({**origin, **result._asdict()})
+    origin = {"run": options.run, "sizes": config.sizes, "activation": config.activation, "cost_function": config.cost}
+    data = {"trained_on": about.get("dataset"), "dataset": splits.name, "origin": splits.origin}
+    content = results.to_json({**origin, **data, **result._asdict()})
     trained = f", trained on {about['dataset']}" if about.get("dataset") else ""
     text = (
         f"{options.run}: {'-'.join(map(str, config.sizes))}, {config.activation}, {config.cost}{trained}\n"
-        f"on the {result.examples:,} test images of {splits.name} from {splits.origin}\n{report(result)}\n"
+        f"on the {result.examples:,} test images of {splits.name} from {splits.origin}\n{evaluation.report(result)}\n"
     )
     network = f"network {Path(options.run).absolute().name}"
     drawn = {name: png(figure) for name, figure in figures(result, images, noise, network, splits.name).items()}
     with run_folder.created(options.run_dir, "evaluate") as folder:
-        for name, content in drawn.items():
-            write_atomically(folder / name, content)
-        write_json(folder / "evaluation.json", results)
-        print(json.dumps(results) if options.json else text)
+        for name, figure in drawn.items():
+            write_atomically(folder / name, figure)
+        results.write_json(folder / "evaluation.json", content)
+        print(json.dumps(content) if options.json else text)
         print(f"in {folder}: {run_folder.listed(folder)}", file=sys.stderr if options.json else sys.stdout)
     return 0

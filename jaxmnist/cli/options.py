@@ -3,13 +3,13 @@
 import dataclasses
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import jax
-import tyro
-from tyro.constructors import PrimitiveConstructorSpec
+from tyro.conf import DisallowNone, OmitArgPrefixes, arg
 
 from jaxmnist import devices
 from jaxmnist.cli.console import download_bars
@@ -19,26 +19,14 @@ from jaxmnist.network import ACTIVATIONS, SIZES, Params
 from jaxmnist.sources import DatasetName, Splits, cache_dir, load
 from jaxmnist.training import start
 
-OptionalPath = Annotated[Path | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint="")]
+OptionalPath = Annotated[Path | None, DisallowNone, arg(help_behavior_hint="")]
 """A path that may be left out; its help says what happens then."""
-
-RunName = Annotated[str, tyro.conf.arg(metavar="RUN")]
+RunName = Annotated[str, arg(metavar="RUN")]
 """Whose network: a run's folder, its weights file, or the name of a network that comes with this package."""
 
-
-def _one_of(names: Sequence[str]) -> PrimitiveConstructorSpec[str]:
-    return PrimitiveConstructorSpec(
-        nargs=1,
-        metavar=f"{{{','.join(names)}}}",
-        instance_from_str=lambda words: words[0],
-        is_instance=lambda value: value in names,
-        str_from_instance=lambda name: [name],
-        choices=tuple(names),
-    )
-
-
-ActivationName = Annotated[str, _one_of(list(ACTIVATIONS))]
-CostName = Annotated[str, _one_of(list(COSTS))]
+# mypy takes only literal names here.
+ActivationName: TypeAlias = Literal[tuple(ACTIVATIONS)]  # type: ignore[valid-type]
+CostName: TypeAlias = Literal[tuple(COSTS)]  # type: ignore[valid-type]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,9 +45,7 @@ class SharedRecipe:
     """jitter turns, stretches and shifts every training image a little at random, anew in every epoch."""
 
 
-Shared = Annotated[
-    tyro.conf.OmitArgPrefixes[SharedRecipe], tyro.conf.arg(name="common", help="What all networks have in common.")
-]
+Shared = Annotated[OmitArgPrefixes[SharedRecipe], arg(name="common", help="What all networks have in common.")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,12 +80,22 @@ class DataOptions:
     """Where to compute. auto is the fastest that JAX finds; gpu or tpu is an error where there is none."""
 
 
-Data = Annotated[tyro.conf.OmitArgPrefixes[DataOptions], tyro.conf.arg(name="data", help="What to learn, and where.")]
+Data = Annotated[OmitArgPrefixes[DataOptions], arg(name="data", help="What to learn, and where.")]
 
 
 def select_device(options: DataOptions) -> jax.Device:
-    """Select the device that the options ask for; JAX starts only here."""
-    _cache_compiled_programs()
+    """Select the device that the options ask for; JAX starts only here.
+
+    From then on, JAX keeps compiled programs in a folder that only this user can write: a second start saves a second.
+    """
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        with suppress(OSError):
+            folder = cache_dir() / "compiled"
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not folder.lstat().st_mode & 0o077:  # else anybody may have put programs there
+                folder.chmod(0o700)  # fails if the folder belongs to somebody else
+                jax.config.update("jax_compilation_cache_dir", str(folder))  # type: ignore[no-untyped-call]
+                jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # type: ignore[no-untyped-call]
     return devices.select(options.platform)
 
 
@@ -131,20 +127,3 @@ def untrained(seed: int, config: Config, device: jax.Device) -> Params:
     with jax.default_device(device):
         params: Params = start(jax.random.key(seed), config).params
     return params
-
-
-def _cache_compiled_programs() -> None:
-    """Let JAX keep compiled programs in a folder that only this user can write: a second start saves a second.
-
-    JAX's own JAX_COMPILATION_CACHE_DIR takes precedence.
-    """
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
-        return
-    folder = cache_dir() / "compiled"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.chmod(0o700)  # fails if the folder belongs to somebody else
-    except OSError:
-        return
-    jax.config.update("jax_compilation_cache_dir", str(folder))  # type: ignore[no-untyped-call]
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # type: ignore[no-untyped-call]

@@ -14,16 +14,7 @@ import numpy as np
 import tyro
 
 from jaxmnist.cli import console, field_names, with_options
-from jaxmnist.cli.options import (
-    Data,
-    DataOptions,
-    OptionalPath,
-    Recipe,
-    check_seed,
-    load_data,
-    select_device,
-    untrained,
-)
+from jaxmnist.cli import options as shared
 from jaxmnist.config import RECIPES, Config, config_from, validate
 from jaxmnist.devices import Platform
 from jaxmnist.metrics import outputs
@@ -35,8 +26,7 @@ from jaxmnist.runs.files import write_atomically
 from jaxmnist.training import History
 
 FIGURES = ("curves.png", "weights.png", "confusion.png", "mistakes.png")
-
-RecipeOptions = Annotated[tyro.conf.OmitArgPrefixes[Recipe], tyro.conf.arg(name="recipe", help="How to train.")]
+RecipeOptions = Annotated[tyro.conf.OmitArgPrefixes[shared.Recipe], tyro.conf.arg(name="recipe", help="How to train.")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,11 +39,11 @@ class Options:
 
     recipe: Literal["source", "best"] = "source"
     """Defaults for the options below. source: the rules of 3Blue1Brown's lessons; best: silu, cross_entropy, jitter and long training (add --help to see all)."""  # noqa: E501
-    config: RecipeOptions = dataclasses.field(default_factory=Recipe)
-    data: Data = dataclasses.field(default_factory=DataOptions)
+    config: RecipeOptions = dataclasses.field(default_factory=shared.Recipe)
+    data: shared.Data = dataclasses.field(default_factory=shared.DataOptions)
     seed: int = 0
     """Decides the random start and every shuffle: the same seed gives the same weights, bit for bit."""
-    run_dir: OptionalPath = None
+    run_dir: shared.OptionalPath = None
     """New folder for the results (default: runs/<time>-<optimizer>)."""
 
 
@@ -78,31 +68,20 @@ def parse(words: Sequence[str], program: str) -> Options | ResumeOptions:
     recipe = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     recipe.add_argument("--recipe", nargs="?")
     config = RECIPES.get(recipe.parse_known_args(words)[0].recipe, RECIPES["source"])
-    return tyro.cli(Options, args=words, prog=program, default=Options(config=Recipe(**vars(config))))
+    return tyro.cli(Options, args=words, prog=program, default=Options(config=shared.Recipe(**vars(config))))
 
 
 def run(options: Options | ResumeOptions) -> int:
-    """Train, and write the run folder.
-
-    Returns:
-        The exit code: 0, 3 for a run that diverges or doesn't learn, or 75 for one that was interrupted.
-
-    Raises:
-        ValueError: if options or data can't be used.
-        OSError: if a file can't be read or written.
-    """
-    return _resume(options) if isinstance(options, ResumeOptions) else _start(options)
-
-
-def _start(options: Options) -> int:
-    """Begin a new run."""
+    """Train, write the run folder, and return the exit code: 0, NOT_LEARNING or INTERRUPTED."""
+    if isinstance(options, ResumeOptions):
+        return _resume(options)
     config, seconds = options.config.config(), dict[str, float]()
     validate(config)
-    check_seed(options.seed)
+    shared.check_seed(options.seed)
     folder.refuse_used(options.run_dir)
-    device, data_dir = select_device(options.data), options.data.data_dir
+    device, data_dir = shared.select_device(options.data), options.data.data_dir
     with jax.default_device(device), loop.timed("load", seconds):
-        splits = load_data(options.data)
+        splits = shared.load_data(options.data)
     config = config.resolved(len(splits.train.labels))
     metadata = {
         "dataset": splits.name,
@@ -115,12 +94,11 @@ def _start(options: Options) -> int:
         "command": _command(config, splits.name, options.seed),
     }
     with folder.created(options.run_dir, config.optimizer) as path, jax.default_device(device):
-        run = results.Run(path, metadata, splits, config, device)
-        return _train(run, loop.first_state(run)._replace(seconds=seconds))
+        new = results.Run(path, metadata, splits, config, device)
+        return _train(new, loop.first_state(new)._replace(seconds=seconds))
 
 
 def _resume(options: ResumeOptions) -> int:
-    """Go on from a run's last checkpoint."""
     path, seconds = options.resume, dict[str, float]()
     metadata = results.read_json(path / "config.json")
     recorded, data = _recorded(path, metadata)
@@ -130,10 +108,10 @@ def _resume(options: ResumeOptions) -> int:
         code = _finished(path, config)
         if code is not None:
             return code
-        device = select_device(data)
+        device = shared.select_device(data)
         with jax.default_device(device):
             with loop.timed("load", seconds):
-                splits = load_data(data)
+                splits = shared.load_data(data)
             if config != recorded:
                 metadata = _with_epochs(metadata, recorded, config)
             run = results.Run(path, metadata, splits, config.resolved(len(splits.train.labels)), device)
@@ -144,15 +122,16 @@ def _resume(options: ResumeOptions) -> int:
             return _train(run, progress._replace(seconds={**progress.seconds, "load": load}))
 
 
-def _recorded(path: Path, metadata: Mapping[str, Any]) -> tuple[Config, DataOptions]:
+def _recorded(path: Path, metadata: Mapping[str, Any]) -> tuple[Config, shared.DataOptions]:
     """Return the recipe and the data of a run by its config.json; a data folder that is gone isn't named."""
     try:
-        check_seed(metadata["seed"])
+        shared.check_seed(metadata["seed"])
         config, dataset, data_dir = config_from(metadata["config"]), metadata["dataset"], metadata["data_dir"]
     except (KeyError, TypeError, ValueError) as problem:
         raise ValueError(f"{path / 'config.json'}: {problem}; expected what a run wrote") from problem
     platform: Platform = "cpu" if metadata.get("platform") == "cpu" else "auto"
-    return config, DataOptions(dataset, Path(data_dir) if data_dir and Path(data_dir).is_dir() else None, platform)
+    data_dir = Path(data_dir) if data_dir and Path(data_dir).is_dir() else None
+    return config, shared.DataOptions(dataset, data_dir, platform)
 
 
 def _with_epochs(metadata: Mapping[str, Any], recorded: Config, config: Config) -> dict[str, Any]:
@@ -176,23 +155,21 @@ def _finished(path: Path, config: Config) -> int | None:
         return console.NOT_LEARNING
     if summary.get("epochs") != config.epochs or not all((path / name).exists() for name in FIGURES):
         return None
-    print(
-        f"{path} is finished: {config.epochs} epochs, test accuracy {summary['test_accuracy']:.2%}; to go on, add "
-        f"--epochs N"
-    )
+    accuracy = f"test accuracy {summary['test_accuracy']:.2%}"
+    print(f"{path} is finished: {config.epochs} epochs, {accuracy}; to go on, add --epochs N")
     return 0
 
 
 def _train(run: results.Run, progress: results.RunState) -> int:
     """Train to the end, or until a signal, and show how it goes."""
-    train_set, test_set, config = run.splits.train, run.splits.test, run.config
+    (name, origin, train_set, test_set, _), epochs = run.splits, int(run.config.epochs)
     print(
-        f"{run.device.device_kind} ({run.device.platform}) · {run.splits.name} from {run.splits.origin}: "
+        f"{run.device.device_kind} ({run.device.platform}) · {name} from {origin}: "
         f"{len(train_set.labels):,} training and {len(test_set.labels):,} test examples · "
-        f"{'-'.join(map(str, config.sizes))}, {count_parameters(progress.state.params):,} parameters",
+        f"{'-'.join(map(str, run.config.sizes))}, {count_parameters(progress.state.params):,} parameters",
         flush=True,
     )
-    epochs, done = int(config.epochs), max(0, len(progress.history) - 1)
+    done = max(0, len(progress.history) - 1)
     if progress.history:
         print(f"going on after epoch {done} of {epochs}", flush=True)
     with console.stopping() as stop_requested:
@@ -220,10 +197,10 @@ def _write_results(run: results.Run, progress: results.RunState, problem: str | 
         console.complain(with_options(f"does not learn: {problem}", field_names(Options)))
         return console.NOT_LEARNING
     print(results.report(summary), flush=True)
-    begin, params = time.perf_counter(), progress.state.params
-    before = untrained(run.metadata["seed"], run.config, run.device)
-    answers = outputs(params, run.splits.test.images, run.config.activation, run.config.cost)
-    for name, figure in figures(run, progress.history, before, params, np.asarray(answers)).items():
+    begin, config, params = time.perf_counter(), run.config, progress.state.params
+    before = shared.untrained(run.metadata["seed"], config, run.device)
+    answers = np.asarray(outputs(params, run.splits.test.images, config.activation, config.cost))
+    for name, figure in figures(run, progress.history, before, params, answers).items():
         write_atomically(run.folder / name, png(figure))
     print(f"figures {time.perf_counter() - begin:.2f} s · in {run.folder}: {folder.listed(run.folder)}")
     return 0
@@ -232,7 +209,7 @@ def _write_results(run: results.Run, progress: results.RunState, problem: str | 
 def _command(config: Config, dataset: str, seed: int) -> str:
     """Return the command that trains the same network again, whatever the defaults will be then."""
     words = ["python train.py", f"--dataset {dataset}", f"--seed {seed}"]
-    for field in dataclasses.fields(Recipe):
+    for field in dataclasses.fields(shared.Recipe):
         value = getattr(config, field.name)
         values = " ".join(map(str, value)) if isinstance(value, tuple) else value
         words.append(f"--{field.name.replace('_', '-')} {values}")

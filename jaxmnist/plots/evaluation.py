@@ -1,7 +1,5 @@
 """The figures of an evaluation: confusion, mistakes, calibration, each digit, and noise."""
 
-from collections.abc import Mapping
-
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
@@ -11,28 +9,17 @@ from jaxmnist.plots.training import confusion, mistakes
 from jaxmnist.studies.evaluation import SURE_FROM, Calibration, Digits, Evaluation, Images, Noise
 
 
-def figures(
-    evaluation: Evaluation, images: Images, noise: Mapping[str, Images], network: str, dataset: str
-) -> dict[str, Figure]:
-    """Draw an evaluation.
-
-    Args:
-        evaluation: the numbers.
-        images: of the test set.
-        noise: the images of each kind of noise.
-        network: its name, for the titles.
-        dataset: the name of the data whose test set it is.
-    """
-    wrong, worst = evaluation.examples - evaluation.right, evaluation.mistakes
-    tested = f"{network}, tested on {dataset}"
-    share = f"{tested}\n{evaluation.right:,} of {evaluation.examples:,} images read right"
-    most = f"{tested}\nthe most confident of {wrong:,} mistakes"
+def figures(result: Evaluation, images: Images, noise: dict[str, Images], network: str, data: str) -> dict[str, Figure]:
+    """Draw an evaluation of the named network on the images of a data set's test set, and on each kind of noise."""
+    worst, tested = result.mistakes, f"{network}, tested on {data}"
+    share = f"{tested}\n{result.right:,} of {result.examples:,} images read right"
+    most = f"{tested}\nthe most confident of {result.examples - result.right:,} mistakes"
     return {
-        "confusion.png": confusion(evaluation.confusion, share),
+        "confusion.png": confusion(result.confusion, share),
         "mistakes.png": mistakes(images[worst.indices], worst.label, worst.outputs, most),
-        "calibration.png": draw_calibration(evaluation.calibration, f"{tested}\nis it right as often as it says?"),
-        "digits.png": draw_digits(evaluation.digits, f"{tested}\nprecision and recall of each digit"),
-        "noise.png": draw_noise(evaluation.noise, noise, network),
+        "calibration.png": draw_calibration(result.calibration, f"{tested}\nis it right as often as it says?"),
+        "digits.png": draw_digits(result.digits, f"{tested}\nprecision and recall of each digit"),
+        "noise.png": draw_noise(result.noise, noise, network),
     }
 
 
@@ -40,25 +27,22 @@ def draw_calibration(calibration: Calibration, title: str) -> Figure:
     """Draw how often the network is right at which confidence, and how many images have that confidence."""
     figure = Figure(figsize=(7, 6.4), layout="constrained")
     figure.suptitle(title)
-    reliability, histogram = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    right, reach = calibration.right, _reach(calibration.right, calibration.right_interval_95)
-    reliability.plot([0, 1], [0, 1], color="0.5", linestyle="--", label="as often as it says")
-    measured = {"fmt": "o", "color": BLUE, "capsize": 3, "label": "measured, with 95 % intervals"}
-    reliability.errorbar(calibration.confidence, right, reach, **measured)
-    reliability.set(ylabel="share read right", ylim=(-0.02, 1.02), xlim=(0, 1))
-    error = f"expected calibration error {calibration.expected_error:.4f}"
-    reliability.set_title(error, fontsize="medium", color="0.35")
-    reliability.legend(frameon=False)
-    reliability.grid(alpha=0.3)
-    width = 1 / len(right)
-    bars = histogram.bar(
-        width * np.arange(len(right)), calibration.examples, width, align="edge", color=BLUE, edgecolor="white"
-    )
-    histogram.bar_label(bars, [f"{count:,}" if count else "" for count in calibration.examples], fontsize=9)
-    histogram.set_yscale("symlog", linthresh=10)
-    histogram.margins(y=0.25)
-    histogram.set(xlabel="confidence: the largest output", ylabel="images")
-    for axes in (reliability, histogram):
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    upper.plot([0, 1], [0, 1], color="0.5", linestyle="--", label="as often as it says")
+    reach = _reach(calibration.right, calibration.right_interval_95)
+    style = {"fmt": "o", "color": BLUE, "capsize": 3, "label": "measured, with 95 % intervals"}
+    upper.errorbar(calibration.confidence, calibration.right, reach, **style)
+    upper.set(ylabel="share read right", ylim=(-0.02, 1.02), xlim=(0, 1))
+    upper.set_title(f"expected calibration error {calibration.expected_error:.4f}", fontsize="medium", color="0.35")
+    upper.legend(frameon=False)
+    upper.grid(alpha=0.3)
+    counts, left = calibration.examples, np.linspace(0, 1, len(calibration.examples), endpoint=False)
+    bars = lower.bar(left, counts, 1 / len(counts), align="edge", color=BLUE, edgecolor="white")
+    lower.bar_label(bars, [f"{count:,}" if count else "" for count in counts], fontsize=9)
+    lower.set_yscale("symlog", linthresh=10)
+    lower.margins(y=0.25)
+    lower.set(xlabel="confidence: the largest output", ylabel="images")
+    for axes in (upper, lower):
         axes.spines[["top", "right"]].set_visible(False)
     return figure
 
@@ -66,10 +50,9 @@ def draw_calibration(calibration: Calibration, title: str) -> Figure:
 def draw_digits(digits: Digits, title: str) -> Figure:
     """Draw precision and recall of each digit, recall with its interval."""
     figure = Figure(figsize=(7, 4.6), layout="constrained")
-    axes = figure.subplots()
-    number = np.arange(10)
-    label = "recall: of this digit's images, the share read right (95 % intervals)"
+    axes, number = figure.subplots(), np.arange(10)
     reach = 100 * _reach(digits.recall, digits.recall_interval_95)
+    label = "recall: of this digit's images, the share read right (95 % intervals)"
     axes.errorbar(number - 0.1, 100 * digits.recall, reach, fmt="o", color=BLUE, capsize=3, label=label)
     label = "precision: of the images read as this digit, the share that are right"
     axes.scatter(number + 0.1, 100 * digits.precision, marker="s", color=ORANGE, zorder=3, label=label)
@@ -81,17 +64,15 @@ def draw_digits(digits: Digits, title: str) -> Figure:
     return figure
 
 
-def draw_noise(noise: Mapping[str, Noise], images: Mapping[str, Images], network: str) -> Figure:
+def draw_noise(noise: dict[str, Noise], images: dict[str, Images], network: str) -> Figure:
     """Draw the noise of which the network is surest, named as noise."""
     figure = Figure(figsize=(9, 0.6 + 3.6 * len(noise)), layout="constrained")
     figure.suptitle(f"None of these is a digit, yet {network} must name one for each:\nthe noise of which it is surest")
     parts = figure.subfigures(len(noise), 1, squeeze=False)[:, 0]
     for part, (kind, result) in zip(parts, noise.items(), strict=True):
-        of = f"{kind}: {result.sure:,} of {result.images:,} have a confidence of {SURE_FROM} or more"
-        part.suptitle(of, fontsize="medium")
-        panels = part.subplots(2, 6).ravel()
-        for axes in panels:
-            axes.set(xticks=[], yticks=[], visible=False)
+        sure = f"{result.sure:,} of {result.images:,} have a confidence of {SURE_FROM} or more"
+        part.suptitle(f"{kind}: {sure}", fontsize="medium")
+        panels = part.subplots(2, 6, subplot_kw={"xticks": [], "yticks": [], "visible": False}).ravel()
         for axes, index, outputs in zip(panels, result.surest, result.surest_outputs, strict=False):
             axes.set_visible(True)
             axes.imshow(images[kind][index].reshape(28, 28), cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
@@ -101,5 +82,4 @@ def draw_noise(noise: Mapping[str, Noise], images: Mapping[str, Images], network
 
 def _reach(shares: Float[np.ndarray, "n"], intervals: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "2 n"]:
     """The distances from shares to their intervals' ends, which rounding could make negative."""
-    low, high = intervals.T
-    return np.maximum((shares - low, high - shares), 0)
+    return np.maximum((shares - intervals[:, 0], intervals[:, 1] - shares), 0)

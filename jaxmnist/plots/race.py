@@ -6,68 +6,45 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator
 
 from jaxmnist.plots.style import BLUE, GREEN, ORANGE, PINK
 from jaxmnist.studies.claims import quartiles
-from jaxmnist.studies.landscape import Path, Terrain
+from jaxmnist.studies.landscape import Terrain
 from jaxmnist.studies.methods import METHODS, Method
 from jaxmnist.studies.race import Outcome, Result
 
 COLOURS: dict[Method, str] = {"gd": BLUE, "sgd": ORANGE, "momentum": GREEN, "nesterov": PINK}
 
-DOT_EVERY = 20
-"""Points of a path from one dot to the next."""
-
 DASHED = (0, (4, 2))
 
 
 def figures(result: Result, terrains: Mapping[str, Terrain], dataset: str) -> dict[str, Figure]:
-    """All figures of a race, by name.
-
-    Args:
-        result: of the race.
-        terrains: from `landscape.run`.
-        dataset: what was learned.
-    """
+    """All figures of a race on a dataset, by name; the terrains are from `landscape.run`."""
     settings, racing, measured = result.settings, result.examples["racing"], result.examples["measured"]
-    where = (
-        "Each plane: through the mean of the paths, along their first two principal components. Contours: mean cost\n"
-        f"on {measured:,} training examples in that plane; the paths leave it, so their cost is not quite this one."
-    )
-    pairs = {}
-    for name in ("gd_sgd", "sgd_momentum"):
-        first, second = (METHODS[path.method] for path in terrains[name].paths)
-        title = f"{dataset}: {first} and {second} from one random start"
-        pairs[f"path_{name}"] = draw_paths(terrains[name], title, where)
-    rate = terrains["momentum_nesterov"].paths[0].learning_rate
-    return {
+    drawn = {
         "curves": draw_curves(
             result.best,
             settings.thresholds,
             f"{dataset}: {settings.seeds} random starts, each method at its own best learning rate η",
             f"Line: median, its last step a dot; band: quartiles. Cost measured on {measured:,} of the {racing:,} "
             f"training examples that race. Minibatches of {settings.batch_size}, μ = {settings.momentum:g}.",
-        ),
-        **pairs,
-        "path_momentum_nesterov": draw_look_ahead(
-            terrains["momentum_nesterov"],
-            terrains["close_up"],
-            f"{dataset}: momentum and Nesterov from one random start, both at η = {rate:g}, μ = {settings.momentum:g}",
-            where,
-        ),
+        )
     }
+    caption = (
+        "Each plane: through the mean of the paths, along their first two principal components. Contours: mean cost\n"
+        f"on {measured:,} training examples in that plane; the paths leave it, so their cost is not quite this one."
+    )
+    for name in ("gd_sgd", "sgd_momentum"):
+        first, second = (METHODS[path.method] for path in terrains[name].paths)
+        title = f"{dataset}: {first} and {second} from one random start"
+        drawn[f"path_{name}"] = draw_paths(terrains[name], title, caption)
+    terrain, rate = terrains["momentum_nesterov"], result.best["momentum"].learning_rate
+    title = f"{dataset}: momentum and Nesterov from one random start, both at η = {rate:g}, μ = {settings.momentum:g}"
+    return {**drawn, "path_momentum_nesterov": draw_look_ahead(terrain, terrains["close_up"], title, caption)}
 
 
 def draw_curves(outcomes: Mapping[Method, Outcome], thresholds: Sequence[float], title: str, caption: str) -> Figure:
-    """Draw the mean training cost by examples seen and by steps: a line at the median, a band between the quartiles.
-
-    Args:
-        outcomes: the methods.
-        thresholds: costs at which steps are counted.
-        title: what was raced.
-        caption: how it was measured.
-    """
+    """Draw the mean training cost by examples seen and by steps: a line at the median, a band between the quartiles."""
     figure = _figure(10.0, 5.0, title, caption)
     by_examples, by_steps = figure.subplots(1, 2, sharey=True)
     for method, outcome in outcomes.items():
@@ -78,70 +55,55 @@ def draw_curves(outcomes: Mapping[Method, Outcome], thresholds: Sequence[float],
             axes.fill_between(x, low, high, color=COLOURS[method], alpha=0.25, linewidth=0)
             axes.plot(x, middle, "o-", color=COLOURS[method], markevery=[-1], label=label)
     for axes in (by_examples, by_steps):
-        axes.set_yscale("log")
-        axes.set_ylim(0.7 * min(thresholds), 1.2 * max(1.0, *thresholds))
-        axes.yaxis.set_major_locator(FixedLocator([*thresholds, 1]))
-        axes.yaxis.set_minor_locator(NullLocator())
+        axes.set(yscale="log", yticks=[*thresholds, 1], ylim=(0.7 * min(thresholds), 1.2 * max(1.0, *thresholds)))
+        axes.minorticks_off()
         axes.yaxis.set_major_formatter("{x:g}")
         axes.grid(axis="y", alpha=0.4)
         axes.spines[["top", "right"]].set_visible(False)
     by_examples.set(xscale="log", xlabel="training examples seen (gradient evaluations)", ylabel="mean training cost")
-    by_steps.set(xlabel="steps")
-    by_steps.set_xlim(left=0)
+    by_steps.set(xlabel="steps", xlim=(0, None))
     by_steps.legend(frameon=False)
     return figure
 
 
-def draw_paths(terrain: Terrain, title: str, caption: str, dot_every: int = DOT_EVERY) -> Figure:
-    """Draw two paths from a common start over contours of the cost.
-
-    Args:
-        terrain: the cost, and the paths.
-        title: whose paths.
-        caption: what plane it is, and what of the paths it does not show.
-        dot_every: points of a path from one dot to the next.
-    """
+def draw_paths(terrain: Terrain, title: str, caption: str, dot_every: int = 20) -> Figure:
+    """Draw two paths from a common start over contours of the cost, with a dot every so many points."""
     figure = _figure(8.0, 1.4 + 7.3 * _height_to_width(terrain), title, caption)
+    labels = [
+        f"{METHODS[path.method]}, η = {path.learning_rate:g}: cost {path.costs[-1]:.2f} after "
+        f"{path.every * (len(path.points) - 1):,} steps, a dot every {dot_every * path.every}"
+        for path in terrain.paths
+    ]
     axes = figure.subplots()
-    _draw_contours(axes, terrain)
-    for path, width in zip(terrain.paths, (3.0, 1.3), strict=True):
-        label = (
-            f"{METHODS[path.method]}, η = {path.learning_rate:g}: cost {path.costs[-1]:.2f} after "
-            f"{path.every * (len(path.points) - 1):,} steps, a dot every {dot_every * path.every}"
-        )
-        _draw_path(axes, path, label, width, dot_every)
+    _draw_terrain(axes, terrain, labels, (3.0, 1.3), dot_every)
     axes.set_aspect("equal")
-    axes.legend(loc="best")
+    axes.legend()
     return figure
 
 
 def draw_look_ahead(terrain: Terrain, close_up: Terrain, title: str, caption: str) -> Figure:
     """Draw momentum and Nesterov's method: above the way down, below its first steps with what each is made of.
 
-    Args:
-        terrain: the cost, and both paths.
-        close_up: the same of the first steps, with a third path of the points that Nesterov's method looks ahead to.
-        title: what is compared.
-        caption: what planes they are.
+    The close-up has a third path, of the points that Nesterov's method looks ahead to.
     """
     ratio = _height_to_width(terrain)
     figure = _figure(8.0, 6.5 + 7.2 * ratio, title, caption)
     above, below = figure.subplots(2, 1, height_ratios=(7.2 * ratio, 4.4))
-    _draw_contours(above, terrain)
     heavy, light = terrain.paths
-    _draw_path(above, heavy, f"momentum: cost {heavy.costs[-1]:.3f} at the end", 1.0, 1)
-    _draw_path(above, light, f"Nesterov, its θ': cost {light.costs[-1]:.3f} looking ahead from the end", 1.0, 1)
+    labels = (
+        f"momentum: cost {heavy.costs[-1]:.3f} at the end",
+        f"Nesterov, its θ': cost {light.costs[-1]:.3f} looking ahead from the end",
+    )
+    _draw_terrain(above, terrain, labels, (1.0, 1.0))
     above.set_title(f"the first {len(heavy.points) - 1} steps, a dot each", fontsize="medium")
     above.set_aspect("equal")
-    above.legend(loc="best")
+    above.legend()
 
-    _draw_contours(below, close_up)
-    momentum, nesterov, ahead = close_up.paths
-    _draw_path(below, momentum, "momentum: θ", 1.6, 1)
-    _draw_path(below, nesterov, "Nesterov: θ'", 1.6, 1)
-    _draw_steps(below, nesterov.points, ahead.points)
-    below.set_title(f"the first {len(nesterov.points) - 1} steps, close up: axes not to one scale", fontsize="medium")
-    below.legend(loc="best", fontsize=8)
+    _momentum, nesterov, ahead = (path.points for path in close_up.paths)
+    _draw_terrain(below, close_up, ("momentum: θ", "Nesterov: θ'"), (1.6, 1.6))
+    _draw_steps(below, nesterov, ahead)
+    below.set_title(f"the first {len(nesterov) - 1} steps, close up: axes not to one scale", fontsize="medium")
+    below.legend(fontsize=8)
     return figure
 
 
@@ -156,7 +118,10 @@ def _height_to_width(terrain: Terrain) -> float:
     return float(np.ptp(terrain.across) / np.ptp(terrain.along))
 
 
-def _draw_contours(axes: Axes, terrain: Terrain) -> None:
+def _draw_terrain(
+    axes: Axes, terrain: Terrain, labels: Sequence[str], widths: Sequence[float], dot_every: int = 1
+) -> None:
+    """Draw contours of the cost, and a path for each label."""
     low, high = float(terrain.cost.min()), float(terrain.cost.max())
     levels = np.geomspace(low, max(high, 1.01 * low), 16)
     axes.contourf(terrain.along, terrain.across, terrain.cost, levels, cmap="Greys", alpha=0.45)
@@ -165,26 +130,19 @@ def _draw_contours(axes: Axes, terrain: Terrain) -> None:
     first, second = (f"{share:.0%}" if 0.01 <= share < 0.99 else f"{share:.1%}" for share in terrain.explained)
     axes.set_xlabel(f"first principal direction ({first} of the paths' variance)")
     axes.set_ylabel(f"second principal direction ({second})")
-
-
-def _draw_path(axes: Axes, path: Path, label: str, width: float, dot_every: int) -> None:
-    colour, size = COLOURS[path.method], 2 + 1.5 * width
-    axes.plot(*path.points.T, "o-", color=colour, linewidth=width, markersize=size, markevery=dot_every, label=label)
+    for path, label, width in zip(terrain.paths, labels, widths, strict=False):
+        (line,) = axes.plot(*path.points.T, "o-", markevery=dot_every, label=label)
+        line.set(color=COLOURS[path.method], linewidth=width, markersize=2 + 1.5 * width)
 
 
 def _draw_steps(axes: Axes, points: Float[np.ndarray, "steps 2"], ahead: Float[np.ndarray, "steps 2"]) -> None:
     """Draw what each step is made of: μ v to the point looked ahead to, then the gradient taken there."""
+    arrow = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0, "linewidth": 1.3}
     steps = range(1, len(points) - 1)  # the first step has nothing to look ahead with
     for step in steps:
-        _draw_arrow(axes, points[step], ahead[step], "0.15", dashed=True)
-        _draw_arrow(axes, ahead[step], points[step + 1], BLUE, dashed=False)
+        carried = {**arrow, "color": "0.15", "linestyle": DASHED}
+        axes.annotate("", tuple(ahead[step]), tuple(points[step]), arrowprops=carried)
+        axes.annotate("", tuple(points[step + 1]), tuple(ahead[step]), arrowprops={**arrow, "color": BLUE})
     axes.plot(*ahead[list(steps)].T, "D", color="white", markeredgecolor="0.15", label="looked ahead: θ' + μ v")
     axes.plot([], [], color="0.15", linestyle=DASHED, label="what momentum carries on: μ v")
     axes.plot([], [], color=BLUE, label="the gradient there: −η ∇C(θ' + μ v)")
-
-
-def _draw_arrow(
-    axes: Axes, begin: Float[np.ndarray, "2"], end: Float[np.ndarray, "2"], colour: str, *, dashed: bool
-) -> None:
-    style = {"arrowstyle": "-|>", "color": colour, "shrinkA": 0, "shrinkB": 0, "linewidth": 1.3}
-    axes.annotate("", tuple(end), tuple(begin), arrowprops={**style, "linestyle": DASHED if dashed else "solid"})

@@ -8,7 +8,6 @@ from matplotlib.text import Text
 
 BLUE, ORANGE, GREEN, PINK, SKY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9"
 """Colours by Okabe and Ito, which colour-blind readers can tell apart."""
-
 TRAIN, TEST = BLUE, ORANGE
 DOTS_PER_INCH = 120
 

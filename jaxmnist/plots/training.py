@@ -21,63 +21,40 @@ MAX_EPOCHS_MARKED = 60
 def figures(
     run: Run, history: Sequence[History], before: Params, after: Params, outputs: Float[np.ndarray, "n 10"]
 ) -> dict[str, Figure]:
-    """Draw the figures that a run leaves in its folder, by file name.
-
-    Args:
-        run: the run.
-        history: one entry before training and one after each epoch.
-        before: the network before training.
-        after: the network after training.
-        outputs: its ten outputs for each image of the test set.
-    """
-    name, config = run.splits.name, run.config
-    images, labels = map(np.asarray, run.splits.test)
-    matrix = confusion_matrix(labels, outputs.argmax(axis=1))
-    correct, examples = int(matrix.trace()), len(labels)
-    worst = worst_mistakes(outputs, labels, most=18)
+    """Draw the figures that a run leaves in its folder, by file name; `outputs` are for the images of the test set."""
+    name, config, (images, labels) = run.splits.name, run.config, map(np.asarray, run.splits.test)
+    matrix, worst = confusion_matrix(labels, outputs.argmax(axis=1)), worst_mistakes(outputs, labels, most=18)
+    right, examples = int(matrix.trace()), len(labels)
     columns = {column: np.array([value(entry) for entry in history]) for column, value in METRICS.items()}
+    recipe = f"{name}: {'-'.join(map(str, config.sizes))}, {config.activation}, {config.optimizer}"
+    read = f"{right:,} of {examples:,} test images of {name} read correctly"
+    surest = f"{name}: the {len(worst)} most confident of {examples - right:,} mistakes on the test set"
     return {
-        "curves.png": learning_curves(
-            columns, f"{name}: {'-'.join(map(str, config.sizes))}, {config.activation}, {config.optimizer}"
-        ),
+        "curves.png": learning_curves(columns, recipe),
         "weights.png": weight_maps(np.asarray(before[0].weights), np.asarray(after[0].weights)),
-        "confusion.png": confusion(matrix, f"{correct:,} of {examples:,} test images of {name} read correctly"),
-        "mistakes.png": mistakes(
-            images[worst],
-            labels[worst],
-            outputs[worst],
-            f"{name}: the {len(worst)} most confident of {examples - correct:,} mistakes on the test set",
-        ),
+        "confusion.png": confusion(matrix, read),
+        "mistakes.png": mistakes(images[worst], labels[worst], outputs[worst], surest),
     }
 
 
 def learning_curves(history: Mapping[str, Float[np.ndarray, "epochs"]], title: str) -> Figure:
     """Draw mean cost and accuracy by epoch, training and test side by side.
 
-    Args:
-        history: train_cost, test_cost, train_accuracy and test_accuracy (shares, 0 to 1). Entry e is after epoch e;
-            entry 0, the random start, is only written, as it would flatten the curves.
-        title: what was trained.
+    The history is train_cost, test_cost, train_accuracy and test_accuracy (shares, 0 to 1). Entry e is after epoch e;
+    entry 0, the random start, is only written, as it would flatten the curves.
     """
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     figure.suptitle(title)
     epochs = np.arange(1, len(history["train_cost"]))
     style = {"marker": "o", "markersize": 3} if len(epochs) <= MAX_EPOCHS_MARKED else {"linewidth": 0.9}
-    panels = (
-        ("cost", "mean cost per example", 1, "{:.3f}"),
-        ("accuracy", "accuracy (%)", 100, "{:.1f} %"),
-    )
+    panels = ("cost", "mean cost per example", 1, "{:.3f}"), ("accuracy", "accuracy (%)", 100, "{:.1f} %")
     for axes, (measure, label, unit, form) in zip(figure.subplots(1, 2), panels, strict=True):
         for part, name, colour in (("train", "training", TRAIN), ("test", "test", TEST)):
             values = unit * history[f"{part}_{measure}"]
             axes.plot(epochs, values[1:], color=colour, label=f"{name}, {form.format(values[-1])} at the end", **style)
-        axes.set(xlabel="epoch", ylabel=label)
-        axes.set_title(
-            f"before training: {form.format(unit * history[f'test_{measure}'][0])} on the test set",
-            fontsize="medium",
-            color="0.35",
-        )
-        axes.set_xlim(0, epochs[-1] + 0.5)
+        start = form.format(unit * history[f"test_{measure}"][0])
+        axes.set_title(f"before training: {start} on the test set", fontsize="medium", color="0.35")
+        axes.set(xlabel="epoch", ylabel=label, xlim=(0, epochs[-1] + 0.5))
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
@@ -114,22 +91,14 @@ def confusion(matrix: Int[np.ndarray, "10 10"], title: str) -> Figure:
         if matrix[row, column]:
             colour = "white" if share[row, column] > 0.1 else "black"
             axes.text(column, row, f"{matrix[row, column]:,}", ha="center", va="center", color=colour, fontsize=9)
-    axes.set(
-        xticks=range(10),
-        yticks=range(10),
-        xlabel="digit read by the network",
-        ylabel="digit written",
-        title=title,
-    )
+    digits = range(10)
+    axes.set(xticks=digits, yticks=digits, xlabel="digit read by the network", ylabel="digit written", title=title)
     axes.tick_params(length=0)
     return figure
 
 
 def mistakes(
-    images: UInt8[np.ndarray, "n 784"],
-    labels: UInt8[np.ndarray, "n"],
-    outputs: Float[np.ndarray, "n 10"],
-    title: str,
+    images: UInt8[np.ndarray, "n 784"], labels: UInt8[np.ndarray, "n"], outputs: Float[np.ndarray, "n 10"], title: str
 ) -> Figure:
     """Draw up to 18 misread digits, each with its label, the network's answer, and the outputs for both."""
     figure = Figure(figsize=(10, 5.4), layout="constrained")
@@ -140,18 +109,13 @@ def mistakes(
     for axes, image, label, output in zip(panels, images, labels, outputs, strict=False):
         answer = int(np.argmax(output))
         axes.imshow(image.reshape(28, 28), cmap="gray_r", interpolation="nearest")
-        axes.set_title(
-            f"{label} read as {answer}\n{output[answer]:.2f} for {answer}, {output[label]:.2f} for {label}",
-            fontsize=9,
-        )
+        outputs_of_both = f"{output[answer]:.2f} for {answer}, {output[label]:.2f} for {label}"
+        axes.set_title(f"{label} read as {answer}\n{outputs_of_both}", fontsize=9)
     return figure
 
 
 def _mosaic(maps: Float[np.ndarray, "n 784"]) -> Float[np.ndarray, "height width"]:
     """Arrange up to sixteen 28×28 maps in rows of four, two empty pixels between them."""
-    rows = -(-len(maps) // 4)
-    mosaic = np.full((30 * rows - 2, 118), np.nan)
-    for index, values in enumerate(maps):
-        top, left = 30 * (index // 4), 30 * (index % 4)
-        mosaic[top : top + 28, left : left + 28] = values.reshape(28, 28)
-    return mosaic
+    tiles = np.full((-(-len(maps) // 4), 4, 30, 30), np.nan)
+    tiles.reshape(-1, 30, 30)[: len(maps), :28, :28] = maps.reshape(-1, 28, 28)
+    return tiles.swapaxes(1, 2).reshape(-1, 120)[:-2, :-2]

@@ -49,7 +49,7 @@ def previous(path: Path) -> Path:
 
 
 def clear_temporaries(folder: Path) -> None:
-    """Remove what a process that was killed while writing left behind. Nobody may be writing there."""
+    """Remove what a killed process left behind. Nobody may be writing there."""
     for path in folder.glob("." + 8 * "[0-9a-f]" + TEMPORARY):
         if path.is_file() and not path.is_symlink():
             path.unlink(missing_ok=True)

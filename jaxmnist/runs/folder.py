@@ -15,11 +15,7 @@ LOCK, WRITER = ".lock", ".writer"
 
 
 def refuse_used(run_dir: Path | None) -> None:
-    """Reject a folder that another run has, before anything slow.
-
-    Raises:
-        ValueError: if there is already something in it, or a process writes there; names it.
-    """
+    """Reject, before anything slow, a folder that has something in it or that a process writes to."""
     if run_dir is None or not run_dir.is_dir():
         return
     if (run_dir / LOCK).exists():
@@ -29,16 +25,7 @@ def refuse_used(run_dir: Path | None) -> None:
 
 
 def create(run_dir: Path | None, label: str) -> Path:
-    """Make the folder of a new run.
-
-    Args:
-        run_dir: the folder; None for `runs/<time>-<label>`.
-        label: distinguishes the run from others at a glance.
-
-    Raises:
-        ValueError: if there is already something in it, or a process writes there.
-        OSError: if it can't be made.
-    """
+    """Make the folder of a new run: `run_dir`, or if that is None `runs/<time>-<label>`; reject one that is used."""
     refuse_used(run_dir)
     name, number = f"{time.strftime('%Y-%m-%dT%H-%M-%S')}-{label}", 1
     try:

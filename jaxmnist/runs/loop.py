@@ -3,11 +3,9 @@
 import dataclasses
 import hashlib
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,15 +14,13 @@ from jaxtyping import Array, Float
 
 from jaxmnist.config import config_from
 from jaxmnist.metrics import Metrics
-from jaxmnist.runs import checkpoint
+from jaxmnist.runs import checkpoint, health
 from jaxmnist.runs.files import previous
-from jaxmnist.runs.health import SMALLER_STEPS, last_good_step, why_not_learning
 from jaxmnist.runs.results import Run, RunState, write_json, write_metrics
 from jaxmnist.sources import Splits
 from jaxmnist.training import History, TrainState, measure, start, train_epoch
 
 CHECKPOINT = "checkpoint.safetensors"
-
 SAVE_INTERVAL = 1.0
 """Least seconds from one checkpoint to the next. A checkpoint takes 1 to 10 ms, a short epoch less."""
 
@@ -42,38 +38,32 @@ def run_epochs(
 ) -> tuple[RunState, str | None]:
     """Train to the recipe's last epoch and save checkpoints: about once a second, and at the end.
 
-    Args:
-        run: the run.
-        progress: where to start from.
-        on_epoch: called after each epoch with its number and its measurements.
-        stop_requested: asked before each epoch; if true, training stops there.
+    `on_epoch` is called after each epoch with its number and its measurements. `stop_requested` is asked before each;
+    if true, training stops there.
 
     Returns:
         The state afterwards, and why the run was given up, or None.
-
-    Raises:
-        OSError: if a file can't be written; the last checkpoint stays.
     """
-    state, history, seconds = progress.state, list(progress.history), defaultdict(float, progress.seconds)
-    epochs, (train_set, test_set) = int(run.config.epochs), (run.splits.train, run.splits.test)
-    if len(history) > epochs:
+    if len(progress.history) > int(run.config.epochs):
         return progress, None
+    state, history, seconds = progress.state, list(progress.history), dict(progress.seconds)
+    data = (run.splits.train, run.splits.test, run.config)
     with timed("compile", seconds):
-        compiled_epoch = train_epoch.lower(state, train_set, run.config).compile()
-        compiled_measure = jax.jit(measure).lower(state, train_set, test_set, run.config).compile()
+        compiled_epoch = train_epoch.lower(state, run.splits.train, run.config).compile()
+        compiled_measure = jax.jit(measure).lower(state, *data).compile()
     write_json(run.folder / "config.json", run.metadata)
     saved_at = time.monotonic()
     if not history:
         with timed("evaluate", seconds):
-            history.append(jax.device_get(compiled_measure(state, train_set, test_set, run.config)))
+            history.append(jax.device_get(compiled_measure(state, *data)))
         _save(run, RunState(state, history, seconds))
-    while len(history) <= epochs and not stop_requested():
+    while len(history) <= int(run.config.epochs) and not stop_requested():
         before = state
         with timed("train", seconds):
-            state, costs = compiled_epoch(state, train_set, run.config)
+            state, costs = compiled_epoch(state, run.splits.train, run.config)
             costs.block_until_ready()  # signals are heard meanwhile
         with timed("evaluate", seconds):
-            history.append(jax.device_get(compiled_measure(state, train_set, test_set, run.config)))
+            history.append(jax.device_get(compiled_measure(state, *data)))
         problem = _why_give_up(run, before, costs, history)
         if problem:
             return RunState(state, history, seconds), problem
@@ -100,19 +90,16 @@ def resume(run: Run) -> tuple[RunState, str]:
             f"{run.folder}: was trained on other data than {name} from {origin}, expected that of "
             f"{run.metadata.get('origin')}; name its folder with the environment variable JAXMNIST_DATA_DIR"
         )
-    latest = run.folder / CHECKPOINT
-    problems: list[str] = []
+    latest, problems = run.folder / CHECKPOINT, list[str]()
     for path in filter(Path.exists, (latest, previous(latest))):
         try:
             progress = _read_checkpoint(path, run)
         except ValueError as problem:
             problems.append(str(problem))
             continue
-        done = len(progress.history) - 1
-        if done > int(run.config.epochs):
-            raise ValueError(
-                f"epochs={run.config.epochs}: {run.folder} has made {done} already; expected at least as many"
-            )
+        done, epochs = len(progress.history) - 1, int(run.config.epochs)
+        if done > epochs:
+            raise ValueError(f"epochs={epochs}: {run.folder} has made {done} already; expected at least as many")
         if not problems:
             return progress, ""
         # Moved away, since the next checkpoint would put the damaged file in the good one's place.
@@ -140,7 +127,6 @@ def timed(purpose: str, seconds: dict[str, float]) -> Iterator[None]:
 
 
 def _save(run: Run, progress: RunState) -> None:
-    """Write the checkpoint and the metrics so far."""
     with timed("save", progress.seconds):
         about = {**run.metadata, "epoch": len(progress.history) - 1, "seconds": progress.seconds}
         history = jax.tree.map(lambda *entries: np.stack(entries), *progress.history)
@@ -152,22 +138,18 @@ def _save(run: Run, progress: RunState) -> None:
 def _read_checkpoint(path: Path, run: Run) -> RunState:
     tensors, about = checkpoint.read(path)
     for name in ("seed", "dataset", "data_sha256"):
-        if about.get(name) != run.metadata.get(name):
-            raise ValueError(
-                f"{path}: {name} {about.get(name)!r}, expected {run.metadata.get(name)!r} as in config.json"
-            )
+        found, expected = about.get(name), run.metadata.get(name)
+        if found != expected:
+            raise ValueError(f"{path}: {name} {found!r}, expected {expected!r} as in config.json")
     config = config_from(about.get("config")).resolved(run.splits.train.labels.shape[0])
     if dataclasses.replace(config, epochs=run.config.epochs) != run.config:
         raise ValueError(f"{path}: recipe {config.to_json()}, expected {run.config.to_json()} as in config.json")
-    epoch = about["epoch"]
-
-    def template() -> dict[str, Any]:
-        numbers = jnp.zeros(epoch + 1)
-        return {"state": first_state(run).state, "history": History(*[Metrics(numbers, numbers)] * 2)}
-
-    tree = checkpoint.restore(path, tensors, jax.eval_shape(template))
+    numbers = jnp.zeros(about["epoch"] + 1)
+    history = History(*[Metrics(numbers, numbers)] * 2)
+    template = jax.eval_shape(lambda: {"state": first_state(run).state, "history": history})
+    tree = checkpoint.restore(path, tensors, template)
     history = jax.device_get(tree["history"])
-    entries = [jax.tree.map(lambda column, index=index: column[index], history) for index in range(epoch + 1)]
+    entries = [jax.tree.map(lambda column, index=index: column[index], history) for index in range(len(numbers))]
     return RunState(tree["state"], entries, about["seconds"])
 
 
@@ -176,11 +158,11 @@ def _why_give_up(run: Run, before: TrainState, costs: Float[Array, "steps"], his
     epoch, steps = len(history) - 1, costs.shape[0]
     if np.isfinite(costs).all() and np.isfinite(history[-1].train.cost):
         share = epoch / int(run.config.epochs)
-        return why_not_learning(history[0], history[-2], history[-1], epoch * steps, share)
-    good, index = last_good_step(before, run.splits.train, run.config)
+        return health.why_not_learning(history[0], history[-2], history[-1], epoch * steps, share)
+    good, index = health.last_good_step(before, run.splits.train, run.config)
     bad = f"step {int(index) + 1:,} of epoch {epoch}"
     if index == steps:  # all steps are finite, but the cost of all examples after them isn't
         bad, good = f"epoch {epoch}", before
     path = run.folder / "last_good.safetensors"
     checkpoint.save_network(path, good.params, run.config, run.metadata)
-    return f"{bad} gives numbers that are not finite (the network before it: {path}); {SMALLER_STEPS}"
+    return f"{bad} gives numbers that are not finite (the network before it: {path}); {health.SMALLER_STEPS}"

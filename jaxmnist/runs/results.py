@@ -1,10 +1,9 @@
 """What a run is, and what it leaves behind in numbers: metrics.csv, the weights and summary.json."""
 
-import csv
-import io
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,13 +18,9 @@ from jaxmnist.runs.health import guesses
 from jaxmnist.sources import Splits
 from jaxmnist.training import History, TrainState, count_steps
 
-METRICS: dict[str, Callable[[History], Any]] = {
-    "train_cost": lambda entry: entry.train.cost,
-    "test_cost": lambda entry: entry.test.cost,
-    "train_accuracy": lambda entry: entry.train.accuracy,
-    "test_accuracy": lambda entry: entry.test.accuracy,
-}
-"""What is known of each epoch: the columns of metrics.csv."""
+COLUMNS = ("train_cost", "test_cost", "train_accuracy", "test_accuracy")
+METRICS = {name: attrgetter(name.replace("_", ".")) for name in COLUMNS}
+"""What is known of each epoch: how to find each column of metrics.csv in a `History`."""
 
 
 class Run(NamedTuple):
@@ -47,18 +42,9 @@ class RunState(NamedTuple):
 
 
 def write(run: Run, progress: RunState, problem: str | None = None) -> dict[str, Any]:
-    """Write metrics.csv, the weights and, last, summary.json.
+    """Write metrics.csv, the weights and, last, summary.json, whose content it returns.
 
-    Args:
-        run: the run.
-        progress: where it ended.
-        problem: why it was given up, if it was; then there are no weights.
-
-    Returns:
-        The content of summary.json.
-
-    Raises:
-        OSError: if a file can't be written.
+    A run that was given up because of a `problem` gets no weights.
     """
     summary = summarize(run, progress)
     write_metrics(run.folder / "metrics.csv", progress.history)
@@ -74,7 +60,8 @@ def write(run: Run, progress: RunState, problem: str | None = None) -> dict[str,
 
 def summarize(run: Run, progress: RunState) -> dict[str, Any]:
     """Make the content of summary.json: costs are means per example, accuracies shares."""
-    examples, epochs, last = run.splits.train.labels.shape[0], len(progress.history) - 1, progress.history[-1]
+    train_set, test_set, seconds, last = run.splits.train, run.splits.test, progress.seconds, progress.history[-1]
+    examples, epochs = train_set.labels.shape[0], len(progress.history) - 1
     steps = count_steps(run.config, examples) // int(run.config.epochs) * epochs
     return {
         **{name: to_json(np.asarray(METRICS[name](last))) for name in sorted(METRICS)},
@@ -85,10 +72,10 @@ def summarize(run: Run, progress: RunState) -> dict[str, Any]:
         "dataset": run.splits.name,
         "origin": run.splits.origin,
         "train_examples": examples,
-        "test_examples": run.splits.test.labels.shape[0],
+        "test_examples": test_set.labels.shape[0],
         "seed": run.metadata["seed"],
-        "seconds": {purpose: round(spent, 4) for purpose, spent in progress.seconds.items()},
-        "examples_per_second": round(steps * int(run.config.batch_size) / progress.seconds["train"]),
+        "seconds": {purpose: round(spent, 4) for purpose, spent in seconds.items()},
+        "examples_per_second": round(steps * int(run.config.batch_size) / seconds["train"]),
         "platform": run.device.platform,
         "device": run.device.device_kind,
         "jax": jax.__version__,
@@ -99,25 +86,21 @@ def report(summary: Mapping[str, Any]) -> str:
     """Describe the results of a run that learned, in two lines, with a note if it doesn't do better than guessing."""
     right = round(summary["test_accuracy"] * summary["test_examples"])
     times = ", ".join(f"{purpose} {spent:.2f} s" for purpose, spent in summary["seconds"].items())
-    note = (
-        f"note: after {summary['steps']:,} steps it does no better than guessing yet; try more epochs, or a larger "
-        f"learning rate\n"
-    )
+    advice = "try more epochs, or a larger learning rate"
+    note = f"note: after {summary['steps']:,} steps it does no better than guessing yet; {advice}\n"
     return (
-        f"{'' if summary['learned'] else note}test accuracy {summary['test_accuracy']:.2%} ({right:,} of "
-        f"{summary['test_examples']:,}) · test cost {summary['test_cost']:.4f} · train cost "
+        f"{'' if summary['learned'] else note}test accuracy {summary['test_accuracy']:.2%} "
+        f"({right:,} of {summary['test_examples']:,}) · test cost {summary['test_cost']:.4f} · train cost "
         f"{summary['train_cost']:.4f}\n{times} · {summary['examples_per_second']:,} examples a second"
     )
 
 
 def write_metrics(path: Path, history: Sequence[History]) -> None:
     """Write metrics.csv: one line per epoch; epoch 0 is before training."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["epoch", *METRICS])
+    rows = [",".join(["epoch", *METRICS])]
     for epoch, entry in enumerate(history):
-        rows.writerow([epoch, *(f"{column(entry):.7g}" for column in METRICS.values())])
-    write_atomically(path, text.getvalue().encode())
+        rows.append(",".join([str(epoch), *(f"{value(entry):.7g}" for value in METRICS.values())]))
+    write_atomically(path, "\n".join([*rows, ""]).encode())
 
 
 def to_json(result: Any) -> Any:
@@ -146,7 +129,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read what `write_json` wrote.
+    """Read a JSON object from a file.
 
     Raises:
         ValueError: if the file isn't there, or isn't a JSON object.
@@ -154,9 +137,8 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
-        raise ValueError(
-            f"{path}: {getattr(problem, 'strerror', None) or problem}; expected a file that a run wrote"
-        ) from problem
+        reason = getattr(problem, "strerror", None) or problem
+        raise ValueError(f"{path}: {reason}; expected a file that a run wrote") from problem
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected a JSON object, found {type(content).__name__}")
     return content

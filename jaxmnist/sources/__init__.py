@@ -34,49 +34,45 @@ class Splits(NamedTuple):
 
 
 def load(
-    name: DatasetName = "auto",
-    data_dir: str | os.PathLike[str] | None = None,
-    on_progress: Progress = lambda file, size, arrived: None,
+    name: DatasetName = "auto", data_dir: str | os.PathLike[str] | None = None, on_progress: Progress = lambda *_: None
 ) -> Splits:
     """Load a data set onto JAX's default device.
 
     Args:
-        name: mnist, fashion_mnist and kmnist come from the data folder if one is named, else from the cache, which
-            downloads fill. digits is scikit-learn's 8×8 digits, made like MNIST. auto is mnist, or digits with a
-            `notice` if MNIST isn't available.
+        name: digits is scikit-learn's 8×8 digits, made like MNIST. auto is mnist, or digits with a `notice` if MNIST
+            isn't available. All others come from the data folder if one is named, else from the cache.
         data_dir: a folder with the four IDX files, gzipped or plain, or with a subfolder named like the data set; by
             default the environment variable JAXMNIST_DATA_DIR. Not allowed with digits.
-        on_progress: called while a file is downloaded.
+        on_progress: called during downloads, which fill the cache.
 
     Raises:
-        ValueError: if the name is unknown, or if a file is missing from the folder or isn't what it should be.
-        OSError: if a file can't be read, or (`DownloadError`) can't be downloaded.
+        ValueError: if the name is unknown, or a file is missing from the folder or isn't what it should be.
+        OSError: if a file can't be read or downloaded.
     """
     if name not in get_args(DatasetName):
         raise ValueError(f"dataset={name}: expected one of {', '.join(get_args(DatasetName))}")
     if name == "digits":
         if data_dir is not None:
-            raise ValueError(
-                f"data_dir={data_dir}: contradicts dataset=digits, which comes with scikit-learn; "
-                f"name the folder's data set too, as dataset=mnist, or leave data_dir out"
-            )
+            problem = f"data_dir={data_dir}: contradicts dataset=digits, which comes with scikit-learn"
+            raise ValueError(f"{problem}; name the folder's data set too, as dataset=mnist, or leave data_dir out")
         return Splits("digits", "scikit-learn's load_digits", *load_digits_like_mnist())
     data_dir = data_dir or os.environ.get("JAXMNIST_DATA_DIR")
+    if name == "auto" and not data_dir:
+        try:
+            return load("mnist", None, on_progress)
+        except OSError as error:
+            notice = (
+                f"this is NOT MNIST but scikit-learn's 1,797 small digits, since MNIST isn't available ({error}). "
+                f"For MNIST, connect this machine to the network, or put the four IDX files "
+                f"(train-images-idx3-ubyte.gz, …) into a folder and name it with data_dir=FOLDER or JAXMNIST_DATA_DIR."
+            )
+            return load("digits")._replace(notice=notice)
+    name = "mnist" if name == "auto" else name
     if data_dir:
-        name = "mnist" if name == "auto" else name
         folder = Path(data_dir, name) if Path(data_dir, name).is_dir() else Path(data_dir)
         return Splits(name, str(folder), _read_part(folder, "train"), _read_part(folder, "t10k"))
-    if name != "auto":
-        return _from_cache(name, on_progress)
-    try:
-        return _from_cache("mnist", on_progress)
-    except OSError as problem:
-        notice = (
-            f"this is NOT MNIST but scikit-learn's 1,797 small digits, since MNIST isn't available ({problem}). For "
-            f"MNIST, connect this machine to the network, or put the four IDX files (train-images-idx3-ubyte.gz, …) "
-            f"into a folder and name it with data_dir=FOLDER or JAXMNIST_DATA_DIR."
-        )
-        return load("digits")._replace(notice=notice)
+    folder = _filled_cache(name, on_progress)
+    return Splits(name, f"{folder} (downloaded)", _read_part(folder, "train"), _read_part(folder, "t10k"))
 
 
 def cache_dir() -> Path:
@@ -90,17 +86,14 @@ def cache_dir() -> Path:
 
 def catalogue(name: DownloadedName) -> dict[str, RemoteFile]:
     """A data set's files by name, with their URLs, sizes and digests as tensorflow-datasets lists them."""
-    # Imported here, since the import takes half a second, which data in a folder needn't wait for.
-    import tensorflow_datasets as tfds
+    import tensorflow_datasets as tfds  # here, since the import takes half a second, which other data needn't wait for
 
-    return {
-        url.rsplit("/", 1)[1]: RemoteFile(url, int(info.size), info.checksum)
-        for url, info in tfds.builder_cls(name).url_infos.items()
-    }
+    infos = tfds.builder_cls(name).url_infos
+    return {url.rsplit("/", 1)[1]: RemoteFile(url, int(info.size), info.checksum) for url, info in infos.items()}
 
 
-def _from_cache(name: DownloadedName, on_progress: Progress) -> Splits:
-    """Read the data set from the cache; download what is missing or damaged there."""
+def _filled_cache(name: DownloadedName, on_progress: Progress) -> Path:
+    """The data set's folder in the cache, after a download of what is missing or damaged there."""
     folder = cache_dir() / name
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -108,7 +101,7 @@ def _from_cache(name: DownloadedName, on_progress: Progress) -> Splits:
         path = folder / file
         if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != remote.sha256:
             fetch(remote, path, partial(on_progress, file, remote.size))
-    return Splits(name, f"{folder} (downloaded)", _read_part(folder, "train"), _read_part(folder, "t10k"))
+    return folder
 
 
 def _read_part(folder: Path, part: str) -> Dataset:
@@ -120,11 +113,11 @@ def _read_part(folder: Path, part: str) -> Dataset:
 
 
 def _find(folder: Path, file: str) -> Path:
-    """Find a file, gzipped or plain."""
     for path in (folder / f"{file}.gz", folder / file):
         if path.is_file():
             return path
+    problem = f"no {file} there" if folder.is_dir() else "no such folder"
     raise ValueError(
-        f"data_dir={folder}: {f'no {file} there' if folder.is_dir() else 'no such folder'}, expected the four IDX "
-        f"files, gzipped or plain; leave data_dir and JAXMNIST_DATA_DIR out to download them"
+        f"data_dir={folder}: {problem}, expected the four IDX files, gzipped or plain; "
+        f"leave data_dir and JAXMNIST_DATA_DIR out to download them"
     )

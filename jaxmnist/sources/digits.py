@@ -11,26 +11,20 @@ from jaxmnist.handwriting.centre import centre
 
 def load_digits_like_mnist() -> tuple[Dataset, Dataset]:
     """Load the 1,797 digits in a fixed split: 80 % for training, 20 % for testing."""
-    # Imported here, since scikit-learn takes a second to import and MNIST doesn't need it.
-    from sklearn.datasets import load_digits
+    from sklearn.datasets import load_digits  # here, since the import takes a second, and MNIST doesn't need it
     from sklearn.model_selection import train_test_split
 
     digits = load_digits()
-    images = np.stack([_like_mnist(image) for image in digits.images])
-    split = train_test_split(
-        images, digits.target.astype(np.uint8), test_size=0.2, random_state=0, stratify=digits.target
-    )
+    images, labels = np.stack([_like_mnist(image) for image in digits.images]), digits.target.astype(np.uint8)
+    split = train_test_split(images, labels, test_size=0.2, random_state=0, stratify=labels)
     train_images, test_images, train_labels, test_labels = map(jnp.asarray, split)
     return Dataset(train_images, train_labels), Dataset(test_images, test_labels)
 
 
 def _like_mnist(image: Float[np.ndarray, "8 8"]) -> UInt8[np.ndarray, "784"]:
-    """Fit an 8×8 digit of ink 0 to 16 into 20×20, with its centre of mass at the centre of 28×28.
+    """Fit an 8×8 digit of ink 0 to 16 into 20×20, with its centre of mass at the centre of 28×28, like MNIST's.
 
     Enlarging this much, Pillow's bicubic curves are smoother than the area means of `handwriting`.
-
-    Source:
-        LeCun, Cortes and Burges, The MNIST database of handwritten digits (how MNIST was made).
     """
     rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
     ink = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

@@ -1,7 +1,6 @@
-"""Download one file: verified, bounded in time and size, and either whole on the disk or absent."""
+"""Download one file: verified, bounded in time and size, and written whole or not at all."""
 
 import hashlib
-import os
 import tempfile
 import time
 import urllib.request
@@ -13,56 +12,48 @@ from threading import Event, Thread
 from typing import NamedTuple
 from urllib.error import HTTPError, URLError
 
-ANSWER_SECONDS = 4.0
-"""Time limit for a server's first answer, name lookup and redirects included."""
-STALL_SECONDS = 15.0
-"""Time limit for each STALL_BYTES of a file."""
-STALL_BYTES = 16 * 1024
+ANSWER_SECONDS, STALL_SECONDS, STALL_BYTES = 4.0, 15.0, 16 * 1024
+"""Time limits for a server's first answer, name lookup and redirects included, and for each STALL_BYTES of a file."""
 
 
 class DownloadError(OSError):
-    """A failed download. The message names the URL, what happened and what was expected."""
+    """A failed download."""
 
 
 class RemoteFile(NamedTuple):
-    """A file to download: its URL, its size in bytes, and the sha256 of its content in hexadecimal."""
+    """A file to download."""
 
     url: str
-    size: int
-    sha256: str
+    size: int  # in bytes
+    sha256: str  # of its content, in hexadecimal
 
 
 def fetch(remote: RemoteFile, path: Path, on_progress: Callable[[int], object] = lambda arrived: None) -> None:
     """Download a file into memory, verify it, and only then write it to `path`, whose folder exists.
 
     Raises:
-        DownloadError: if the server doesn't answer in time, stalls, or sends anything but this file; then nothing
-            is written.
-        OSError: if the file can't be written.
+        DownloadError: if the server doesn't answer in time, stalls, or sends anything but this file.
     """
     content = _transfer(remote, on_progress)
     if hashlib.sha256(content).hexdigest() != remote.sha256:
         raise DownloadError(f"{remote.url}: what arrived has another sha256 than the expected {remote.sha256}")
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".download-") as folder:
         temporary = Path(folder, path.name)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        temporary.write_bytes(content)
         temporary.replace(path)
 
 
 def _transfer(remote: RemoteFile, on_progress: Callable[[int], object]) -> bytearray:
-    """Receive the content from a second thread, since a name lookup or a dripping header has no time limit."""
-    pieces: SimpleQueue[bytes | Exception | None] = SimpleQueue()
+    """Receive the content from another thread, since urllib has no time limit for a name lookup or a slow header."""
+    pieces: SimpleQueue[bytes | str | None] = SimpleQueue()
     abandoned = Event()
     Thread(target=_read_pieces, args=(remote.url, pieces, abandoned), daemon=True).start()
     content, goal, deadline = bytearray(), 0, time.monotonic() + ANSWER_SECONDS
     problem = f"no answer within {ANSWER_SECONDS:g} s; is this machine offline?"
     try:
         while (piece := pieces.get(timeout=max(0.0, deadline - time.monotonic()))) is not None:
-            if isinstance(piece, Exception):
-                raise DownloadError(f"{remote.url}: {_reason(piece)}") from piece
+            if isinstance(piece, str):
+                raise DownloadError(f"{remote.url}: {piece}")
             content += piece
             if len(content) > remote.size:
                 raise DownloadError(f"{remote.url}: sends more than the expected {remote.size:,} bytes")
@@ -79,22 +70,18 @@ def _transfer(remote: RemoteFile, on_progress: Callable[[int], object]) -> bytea
     return content
 
 
-def _read_pieces(url: str, pieces: SimpleQueue[bytes | Exception | None], abandoned: Event) -> None:
-    """Queue b"" when the server answers, then the content, then None; or the exception that ended it."""
+def _read_pieces(url: str, pieces: SimpleQueue[bytes | str | None], abandoned: Event) -> None:
+    """Queue b"" when the server answers, then the content, then None; or, as a string, what went wrong."""
     try:
         with urllib.request.urlopen(url, timeout=2 * STALL_SECONDS) as response:
             pieces.put(b"")
             while not abandoned.is_set() and (piece := response.read1(1 << 16)):
                 pieces.put(piece)
         pieces.put(None)
-    except Exception as problem:  # a bad redirect, for example, raises ValueError or UnicodeError
-        pieces.put(problem)
-
-
-def _reason(problem: Exception) -> str:
-    if isinstance(problem, HTTPError):
+    except HTTPError as problem:
         problem.close()
-        return f"the server answered {problem.code} {responses.get(problem.code, '')}, expected 200 OK"
-    if isinstance(problem, URLError):
-        return f"no connection ({problem.reason}); is this machine offline?"
-    return f"the server's answer is broken ({problem!r})"
+        pieces.put(f"the server answered {problem.code} {responses.get(problem.code, '')}, expected 200 OK")
+    except URLError as problem:
+        pieces.put(f"no connection ({problem.reason}); is this machine offline?")
+    except Exception as problem:  # a bad redirect, for example, raises ValueError or UnicodeError
+        pieces.put(f"the server's answer is broken ({problem!r})")

@@ -1,14 +1,15 @@
 """MNIST's IDX files, gzipped or plain, read as untrusted input.
 
 Reads at most what the header declares, and refuses headers that declare more than MNIST holds.
+
+Source:
+    The format's description in LeCun, Cortes and Burges, The MNIST database of handwritten digits.
 """
 
 import gzip
 import io
 import math
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,26 +22,12 @@ MAX_EXAMPLES = 70_000
 
 
 def read_images(path: Path) -> UInt8[np.ndarray, "n 784"]:
-    """Read a file of 28×28 images.
-
-    Args:
-        path: an IDX file, gzipped or plain; its first bytes tell which.
-
-    Returns:
-        One row of 784 bytes per image, from 0 for paper to 255 for ink.
-
-    Raises:
-        ValueError: if the content isn't exactly what the header declares; says what was found and expected.
-        OSError: if the file can't be read.
-
-    Source:
-        The format's description in LeCun, Cortes and Burges, The MNIST database of handwritten digits.
-    """
+    """Read 28×28 images, a row of 784 bytes each, from 0 for paper to 255 for ink."""
     return _read_idx(path, "images", (28, 28)).reshape(-1, 784)
 
 
 def read_labels(path: Path) -> UInt8[np.ndarray, "n"]:
-    """Read a file of labels 0 to 9. Arguments and errors as for `read_images`."""
+    """Read labels 0 to 9."""
     labels = _read_idx(path, "labels", ())
     if labels.max() > 9:
         index = int(np.argmax(labels > 9))
@@ -49,35 +36,31 @@ def read_labels(path: Path) -> UInt8[np.ndarray, "n"]:
 
 
 def _read_idx(path: Path, kind: str, item_shape: tuple[int, ...]) -> UInt8[np.ndarray, "size"]:
-    with _open(path) as file:
-        magic = int.from_bytes(_exactly(path, file, 4, "magic number"))
-        if magic != MAGIC[kind]:
-            swapped = "; are images and labels swapped?" if magic in MAGIC.values() else ""
-            raise ValueError(f"{path}: magic number 0x{magic:08x}, expected {kind} with 0x{MAGIC[kind]:08x}{swapped}")
-        header = _exactly(path, file, 4 * (1 + len(item_shape)), "dimensions")
-        count, *shape = (int.from_bytes(header[start : start + 4]) for start in range(0, len(header), 4))
-        if tuple(shape) != item_shape:
-            raise ValueError(f"{path}: images of {shape[0]}×{shape[1]} pixels, expected 28×28")
-        if not 1 <= count <= MAX_EXAMPLES:
-            raise ValueError(f"{path}: header declares {count:,} examples, expected 1 to {MAX_EXAMPLES:,}")
-        content = _exactly(path, file, count * math.prod(item_shape), f"{count:,} {kind}")
-        if file.read(1):
-            raise ValueError(f"{path}: more bytes follow, expected the end after {count:,} {kind}")
-    return np.frombuffer(content, np.uint8)
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[io.BufferedIOBase]:
-    """Open a file and unpack it if it is gzipped; a damaged archive raises ValueError."""
     if not path.is_file():
         raise ValueError(f"{path}: not a regular file, expected an IDX file")
     with path.open("rb") as raw:
-        gzipped = raw.read(2) == b"\x1f\x8b"
-        raw.seek(0)
+        file = gzip.GzipFile(fileobj=raw) if raw.peek(2).startswith(b"\x1f\x8b") else raw
         try:
-            yield gzip.GzipFile(fileobj=raw) if gzipped else raw
+            return np.frombuffer(_content(path, file, kind, item_shape), np.uint8)
         except (gzip.BadGzipFile, EOFError, zlib.error) as damage:
             raise ValueError(f"{path}: damaged gzip ({damage}), expected an intact archive") from damage
+
+
+def _content(path: Path, file: io.BufferedIOBase, kind: str, item_shape: tuple[int, ...]) -> bytes:
+    magic = int.from_bytes(_exactly(path, file, 4, "magic number"))
+    if magic != MAGIC[kind]:
+        swapped = "; are images and labels swapped?" if magic in MAGIC.values() else ""
+        raise ValueError(f"{path}: magic number 0x{magic:08x}, expected {kind} with 0x{MAGIC[kind]:08x}{swapped}")
+    header = _exactly(path, file, 4 * (1 + len(item_shape)), "dimensions")
+    count, *shape = np.frombuffer(header, ">u4").tolist()
+    if tuple(shape) != item_shape:
+        raise ValueError(f"{path}: images of {shape[0]}×{shape[1]} pixels, expected 28×28")
+    if not 1 <= count <= MAX_EXAMPLES:
+        raise ValueError(f"{path}: header declares {count:,} examples, expected 1 to {MAX_EXAMPLES:,}")
+    content = _exactly(path, file, count * math.prod(item_shape), f"{count:,} {kind}")
+    if file.read(1):
+        raise ValueError(f"{path}: more bytes follow, expected the end after {count:,} {kind}")
+    return content
 
 
 def _exactly(path: Path, file: io.BufferedIOBase, size: int, what: str) -> bytes:

@@ -6,8 +6,6 @@ from itertools import zip_longest
 import numpy as np
 from jaxtyping import Float
 
-SHADES = " ░▒▓█"
-
 
 def shaded(image: Float[np.ndarray, "784"]) -> list[str]:
     """A 28×28 image as 14 lines of 28 characters, each of two pixels; the larger their mean, the fuller."""
@@ -17,7 +15,7 @@ def shaded(image: Float[np.ndarray, "784"]) -> list[str]:
 
 def shade(values: Float[np.ndarray, "n"], largest: float) -> str:
     """One character for each number from 0 to `largest`."""
-    return "".join(SHADES[int(np.ceil(value / (largest or 1) * (len(SHADES) - 1)))] for value in values)
+    return "".join(" ░▒▓█"[int(np.ceil(4 * value / (largest or 1)))] for value in values)
 
 
 def bar(share: float, width: int) -> str:

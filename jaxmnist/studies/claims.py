@@ -37,9 +37,7 @@ CLAIMS = (
 class Finding(NamedTuple):
     """A claim tested at one threshold, over seeds paired by their start."""
 
-    ratio: Float[
-        np.ndarray, "3"
-    ]  # quartiles over the seeds of slower / faster; ∞ if only the faster arrived, NaN if neither
+    ratio: Float[np.ndarray, "3"]  # quartiles of slower / faster; ∞ if only the faster arrived, NaN if neither
     wins: int  # seeds whose ratio is above the claim's factor
     losses: int  # seeds whose ratio is below it
     p_value: float  # the sign test's probability of so many wins, or more, if both methods were equally fast
@@ -53,13 +51,7 @@ def quartiles(values: Float[np.ndarray, "seeds *rest"]) -> Float[np.ndarray, "3 
 
 
 def sign_test(faster: Float[np.ndarray, "seeds"], slower: Float[np.ndarray, "seeds"], factor: int) -> Finding:
-    """Test whether one method needs more than `factor` times what another needs.
-
-    Args:
-        faster: what the method that is said to be faster needed, for each seed; infinite if it never got there.
-        slower: the same of the other, from the same starts.
-        factor: from the claim.
-    """
+    """Test a claim by what both methods needed from the same starts; infinite if one never got there."""
     arrived = np.isfinite(faster) | np.isfinite(slower)
     ratio = slower[arrived] / faster[arrived]
     wins, losses = int(np.sum(ratio > factor)), int(np.sum(ratio < factor))
@@ -76,9 +68,7 @@ def sign_test(faster: Float[np.ndarray, "seeds"], slower: Float[np.ndarray, "see
 def verdict(findings: Iterable[Finding]) -> str:
     """Sum up a claim's findings at all thresholds, leaving out those that no seed reached.
 
-    Returns:
-        supported, where every threshold says yes; supported in part, where some do; not supported, where some say no
-        and none says yes; not decided, where none says either.
+    It is supported where all say yes, in part where some do, not where some say no and none yes; else not decided.
     """
     outcomes = {finding.outcome for finding in findings if not np.isnan(finding.ratio).all()}
     if outcomes == {"yes"}:

@@ -1,9 +1,8 @@
 """Evaluate a network: its accuracy, each digit, its worst mistakes, its calibration, and how sure it is of noise."""
 
-from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike, Float, Int, UInt8
 
@@ -11,13 +10,13 @@ from jaxmnist import metrics
 from jaxmnist.config import Config
 from jaxmnist.dataset import Dataset
 from jaxmnist.network import Params
+from jaxmnist.studies.characters import bar
 
 Images: TypeAlias = UInt8[np.ndarray, "_ 784"]
-
 SURE_FROM = 0.9
 """Confidence from which a prediction counts as sure."""
-MISTAKES, NOISES = 18, 12
-"""Most mistakes and images of noise that an evaluation names."""
+MISTAKES, NOISES, REPORTED = 18, 12, 6
+"""Most mistakes and images of noise that an evaluation names, and most mistakes that its report names."""
 
 
 class Digits(NamedTuple):
@@ -75,20 +74,10 @@ class Evaluation(NamedTuple):
     noise: dict[str, Noise]  # by kind
 
 
-def run(params: Params, config: Config, test_set: Dataset, noise: Mapping[str, Images]) -> Evaluation:
-    """Evaluate a network.
-
-    Args:
-        params: the network.
-        config: its recipe; activation and cost count.
-        test_set: images that it wasn't trained on, at least one.
-        noise: images that are no digits, by the name of their kind, such as `make_noise` makes.
-    """
-
-    def outputs_on(images: ArrayLike) -> Float[np.ndarray, "_ 10"]:
-        return np.asarray(metrics.outputs(params, jnp.asarray(images), config.activation, config.cost))
-
-    labels, outputs = np.asarray(test_set.labels), outputs_on(test_set.images)
+def run(params: Params, config: Config, test_set: Dataset, noise: dict[str, Images]) -> Evaluation:
+    """Evaluate a network on a test set, which has at least one image, and on each kind of noise."""
+    outputs_on = partial(metrics.outputs, params, activation=config.activation, cost=config.cost)
+    labels, outputs = np.asarray(test_set.labels), np.asarray(outputs_on(test_set.images))
     confusion = confusion_matrix(labels, outputs.argmax(axis=1))
     right, examples = int(np.trace(confusion)), len(labels)
     worst = worst_mistakes(outputs, labels, MISTAKES)
@@ -102,7 +91,7 @@ def run(params: Params, config: Config, test_set: Dataset, noise: Mapping[str, I
         confusion=confusion,
         mistakes=Mistakes(worst, labels[worst], outputs[worst].argmax(axis=1), outputs[worst]),
         calibration=calibrate(outputs, labels),
-        noise={kind: measure_noise(outputs_on(images)) for kind, images in noise.items()},
+        noise={kind: measure_noise(np.asarray(outputs_on(images))) for kind, images in noise.items()},
     )
 
 
@@ -117,28 +106,22 @@ def make_noise(images: Images, seed: int = 0) -> dict[str, Images]:
 
 def confusion_matrix(labels: UInt8[np.ndarray, "n"], predictions: Int[np.ndarray, "n"]) -> Int[np.ndarray, "10 10"]:
     """Count the examples of each digit (row) that are read as each digit (column)."""
-    matrix = np.zeros((10, 10), int)
-    np.add.at(matrix, (labels, predictions), 1)
-    return matrix
+    return np.bincount(10 * labels + predictions, minlength=100).reshape(10, 10)
 
 
 def worst_mistakes(
     outputs: Float[np.ndarray, "n 10"], labels: UInt8[np.ndarray, "n"], most: int
 ) -> Int[np.ndarray, "mistakes"]:
-    """Find at most so many mistakes of which the network was surest, the surest first, and return their indices.
-
-    The surest is the one whose largest output is farthest above the right digit's.
-    """
+    """Find the mistakes whose largest output is farthest above the right digit's: their indices, at most so many."""
     margin = outputs.max(axis=1) - outputs[np.arange(len(labels)), labels]
     surest_first = np.argsort(-margin, kind="stable")[:most]
-    wrong = outputs[surest_first].argmax(axis=1) != labels[surest_first]
-    return np.asarray(surest_first[wrong])
+    return np.asarray(surest_first[outputs[surest_first].argmax(axis=1) != labels[surest_first]])
 
 
 def measure_digits(confusion: Int[np.ndarray, "10 10"]) -> Digits:
     """Compute precision and recall of each digit from a confusion matrix."""
     right, examples, predicted = np.diagonal(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
-    return Digits(examples, _shares(right, predicted), _shares(right, examples), wilson_interval(right, examples))
+    return Digits(examples, right / _or_nan(predicted), right / _or_nan(examples), wilson_interval(right, examples))
 
 
 def wilson_interval(right: Int[ArrayLike, "*n"], examples: Int[ArrayLike, "*n"]) -> Float[np.ndarray, "*n 2"]:
@@ -148,7 +131,7 @@ def wilson_interval(right: Int[ArrayLike, "*n"], examples: Int[ArrayLike, "*n"])
         Wilson, Probable inference, the law of succession, and statistical inference (1927).
     """
     z = 1.959964  # 95 % of a normal distribution lie within so many standard deviations
-    n = np.where(np.asarray(examples) > 0, examples, np.nan)
+    n = _or_nan(examples)
     share, shrink = right / n, 1 + z**2 / n
     middle = (share + z**2 / (2 * n)) / shrink
     reach = z / shrink * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
@@ -166,14 +149,13 @@ def calibrate(outputs: Float[np.ndarray, "n 10"], labels: UInt8[np.ndarray, "n"]
     """
     confidence = outputs.max(axis=1).astype(float)
     bin_of = np.minimum((bins * confidence).astype(int), bins - 1)
-    examples = np.bincount(bin_of, minlength=bins)
-    stated = np.bincount(bin_of, confidence, bins)
-    right = np.bincount(bin_of, outputs.argmax(axis=1) == labels, bins)
+    examples, stated = np.bincount(bin_of, minlength=bins), np.bincount(bin_of, confidence, bins)
+    right = np.bincount(bin_of[outputs.argmax(axis=1) == labels], minlength=bins)
     return Calibration(
         examples=examples,
-        confidence=_shares(stated, examples),
-        right=_shares(right, examples),
-        right_interval_95=wilson_interval(right.astype(int), examples),
+        confidence=stated / _or_nan(examples),
+        right=right / _or_nan(examples),
+        right_interval_95=wilson_interval(right, examples),
         expected_error=float(np.abs(right - stated).sum() / len(labels)),
         outputs_sum=np.quantile(outputs.sum(axis=1), (0.05, 0.5, 0.95)),
     )
@@ -188,6 +170,64 @@ def measure_noise(outputs: Float[np.ndarray, "n 10"]) -> Noise:
     return Noise(len(outputs), sure, median, read_as, surest, outputs[surest])
 
 
-def _shares(part: Float[np.ndarray, "n"] | Int[np.ndarray, "n"], whole: Int[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
-    """Part / whole, NaN where the whole is 0."""
-    return np.asarray(np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0))
+def report(result: Evaluation) -> str:
+    """Describe an evaluation in words and tables of at most 100 columns."""
+    low, high = map(_percent, result.accuracy_interval_95)
+    right = f"{_percent(result.accuracy)} ({result.right:,} right), with 95 % confidence between {low} and {high}"
+    mistakes = f"{result.examples - result.right:,} mistakes"
+    rows = [
+        f"  image {index:>5}: a {label} read as {read} with {outputs[read]:.3f}, and {outputs[label]:.3f} for {label}"
+        for index, label, read, outputs in list(zip(*result.mistakes, strict=True))[:REPORTED]
+    ]
+    sections = (
+        [f"accuracy {right}; mean cost {result.mean_cost:.4f}"],
+        _precision_and_recall(result),
+        [f"The most confident of {mistakes}, by how far the wrong output lies above the right one", *rows],
+        _knowledge(result.calibration),
+        _limitation(result.noise),
+    )
+    return "\n\n".join("\n".join(lines) for lines in sections)
+
+
+def _precision_and_recall(result: Evaluation) -> list[str]:
+    lines = ["digit   examples   precision     recall   most often read instead (times)"]
+    for digit, (examples, precision, recall, _) in enumerate(zip(*result.digits, strict=True)):
+        times = np.where(np.arange(10) == digit, 0, result.confusion[digit])
+        most = ", ".join(f"{read} ({times[read]})" for read in np.argsort(-times, kind="stable")[:3] if times[read])
+        lines.append(f"{digit:>5}{examples:>11,}{_percent(precision):>12}{_percent(recall):>11}   {most}".rstrip())
+    return lines
+
+
+def _knowledge(calibration: Calibration) -> list[str]:
+    low, median, high = calibration.outputs_sum
+    sums = "which add up to 1, as a softmax's always do."
+    if not np.allclose(calibration.outputs_sum, 1, atol=1e-4):
+        spread = f"{low:.2f} to {high:.2f} for 9 images in 10"
+        sums = f"which here add up to {median:.2f} ({spread}); a softmax's always add up to 1."
+    lines = ["Does it know what it knows? Its confidence is the largest of the ten outputs,", sums]
+    lines.append("  confidence   images   mean of it    right")
+    edges = np.linspace(0, 1, len(calibration.examples) + 1)
+    for low, high, examples, stated, right, ends in zip(edges, edges[1:], *calibration[:4], strict=False):
+        if examples:
+            row = f"  {low:.1f} to {high:.1f}{examples:>9,}{stated:>13.3f}{right:>9.3f}  {bar(right, 20):<20}"
+            lines.append(f"{row}  ±{np.ptp(ends) / 2:.3f}")
+    error = f"  expected calibration error {calibration.expected_error:.4f}"
+    return [*lines, f"{error}, the mean distance of right from confidence"]
+
+
+def _limitation(noise: dict[str, Noise]) -> list[str]:
+    lines = ["A limitation: it must call everything a digit. So it does with noise, where nothing is one:"]
+    for kind, (images, sure, confidence, read_as, *_) in noise.items():
+        most = f"most often as {read_as.argmax()} ({read_as.max():,} of {images:,})"
+        lines.append(f"  {kind}: {_percent(sure / images)} are read with a confidence of at least {SURE_FROM},")
+        lines.append(f"    half of all with {min(confidence, 0.999):.3f} or more, {most}")
+    return [*lines, "  A high confidence tells digits from each other, not a digit from what is none."]
+
+
+def _percent(share: float) -> str:
+    return "none" if np.isnan(share) else f"{100 * share:.2f} %"
+
+
+def _or_nan(count: Int[ArrayLike, "*n"]) -> Float[np.ndarray, "*n"]:
+    """The counts, NaN instead of 0, so that a share of nothing is NaN."""
+    return np.where(np.asarray(count) > 0, count, np.nan)

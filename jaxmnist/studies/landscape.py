@@ -13,12 +13,9 @@ from jaxmnist.dataset import Dataset
 from jaxmnist.metrics import evaluate
 from jaxmnist.network import Params
 from jaxmnist.population import make_members
-from jaxmnist.studies.methods import Method, RaceData, Settings, textbook, trajectory
-from jaxmnist.studies.race import Outcome, Result
+from jaxmnist.studies.methods import Method, RaceData, Settings, trajectory
+from jaxmnist.studies.race import Result
 from jaxmnist.training import TrainState
-
-CHUNK = 50
-"""Networks evaluated at once: their activations on 1,000 examples then take a few MB."""
 
 END_COST = 0.2
 """Training cost at which a path through the landscape ends."""
@@ -59,12 +56,7 @@ class Terrain(NamedTuple):
 
 
 def run(key: Key[Array, ""], data: RaceData, result: Result) -> dict[str, Terrain]:
-    """Follow the methods once more, step by step from random start 0, and survey the cost around their paths.
-
-    Args:
-        key: the race's.
-        data: the race's.
-        result: of the race.
+    """Follow the methods of a race once more, step by step from random start 0, and survey the cost around their paths.
 
     Returns:
         "gd_sgd" and "sgd_momentum", each method at its own best learning rate; "momentum_nesterov", both at momentum's
@@ -72,18 +64,14 @@ def run(key: Key[Array, ""], data: RaceData, result: Result) -> dict[str, Terrai
         path of the points θ = θ' + μ v where Nesterov's method takes its gradients.
     """
     settings, probe = result.settings, data.probe
-
-    def path(method: Method, outcome: Outcome, settings: Settings, end_cost: float) -> tuple[Path, list[TrainState]]:
-        every = max(1, settings.steps_of(method) // POINTS)
-        return follow(key, method, outcome.learning_rate, data, settings, every, end_cost)
-
-    full, states = path("gd", result.best["gd"], settings, END_COST)
-    single, _ = path("sgd", result.best["sgd"], settings, END_COST)
-    heavy, _ = path("momentum", result.best["momentum"], settings, END_COST)
+    rates = {method: outcome.learning_rate for method, outcome in result.best.items()}
+    full, states = follow(key, "gd", rates["gd"], data, settings, END_COST)
+    single, _ = follow(key, "sgd", rates["sgd"], data, settings, END_COST)
+    heavy, _ = follow(key, "momentum", rates["momentum"], data, settings, END_COST)
     like = jax.tree.map(lambda leaf: leaf[0], states[0].params)
     first = dataclasses.replace(settings, steps=min(LOOK_AHEAD, settings.steps))
-    momentum, _ = path("momentum", result.same["momentum"], first, 0.0)
-    ahead, states = path("nesterov", result.same["nesterov"], first, 0.0)
+    momentum, _ = follow(key, "momentum", rates["momentum"], data, first)
+    ahead, states = follow(key, "nesterov", rates["momentum"], data, first)
     nesterov = textbook_path(ahead, states, settings.momentum)
     close = [path._replace(points=path.points[: CLOSE_UP + 1]) for path in (momentum, nesterov, ahead)]
     return {
@@ -95,48 +83,29 @@ def run(key: Key[Array, ""], data: RaceData, result: Result) -> dict[str, Terrai
 
 
 def follow(
-    key: Key[Array, ""],
-    method: Method,
-    learning_rate: float,
-    data: RaceData,
-    settings: Settings,
-    every: int = 1,
-    end_cost: float = 0.0,
+    key: Key[Array, ""], method: Method, learning_rate: float, data: RaceData, settings: Settings, end_cost: float = 0.0
 ) -> tuple[Path, list[TrainState]]:
-    """Follow one network from random start 0 until its cost is down, or all steps are made.
-
-    Args:
-        key: decides the minibatches.
-        method: how the network learns.
-        learning_rate: η.
-        data: what it learns from, and the probe on which its cost is measured.
-        settings: how many steps, and on which minibatches.
-        every: steps from one point of the path to the next.
-        end_cost: the cost that ends the path.
-
-    Returns:
-        The path, and the states at its points.
-    """
+    """The path of one network from random start 0 until its cost is down or all steps are made, and its states."""
     members = make_members([(settings.momentum, learning_rate)], [0])
+    every = max(1, settings.steps_of(method) // POINTS)
     states, costs = [], []
     for state, cost in trajectory(key, method, members, data, settings, every):
         states.append(state)
         costs.append(float(cost[0]))
         if costs[-1] <= end_cost:
             break
-    points = np.stack([flatten(state.params) for state in states])
+    points = np.stack([ravel_pytree(state.params)[0] for state in states])
     return Path(method, learning_rate, every, np.array(costs), points), states
 
 
 def textbook_path(path: Path, states: Sequence[TrainState], momentum: float) -> Path:
-    """The path of θ', the parameters of Nesterov's method in the textbook's form. Arguments as from `follow`."""
-    params = (textbook(state.params, state.optimizer_state.velocity, path.learning_rate, momentum) for state in states)
-    return path._replace(points=np.stack([flatten(theta) for theta in params]))
+    """The path of θ', the parameters in the textbook's form of Nesterov's method.
 
-
-def flatten(params: Params) -> Float[np.ndarray, "parameters"]:
-    """All parameters in a row: a point in parameter space."""
-    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(params)])
+    Our parameters θ = θ' + μ v look ahead of it, with v = −η m. `optimizers.nesterov` says why both forms make the same
+    steps. Path and states are from `follow`.
+    """
+    velocities = np.stack([ravel_pytree(state.optimizer_state.velocity)[0] for state in states])
+    return path._replace(points=path.points + momentum * path.learning_rate * velocities)
 
 
 def principal_plane(paths: Sequence[Float[np.ndarray, "_ parameters"]]) -> Plane:
@@ -160,27 +129,17 @@ def principal_plane(paths: Sequence[Float[np.ndarray, "_ parameters"]]) -> Plane
     return Plane(origin, np.where(forward[:, None], directions, -directions), spread[:-3:-1] / spread.sum())
 
 
-def project(plane: Plane, points: Float[np.ndarray, "*n parameters"]) -> Float[np.ndarray, "*n 2"]:
-    """Project points onto the plane: coordinates along its two directions from its origin."""
-    return np.asarray((points - plane.origin) @ plane.directions.T)
-
-
 def survey(
     paths: Sequence[Path], like: Params, probe: Dataset, min_height: float = 0.55, resolution: int = 50
 ) -> Terrain:
-    """Measure the cost around paths, in the principal plane of the first two.
+    """Measure the cost on a grid around paths, in the principal plane of the first two.
 
-    Args:
-        paths: two or more, with points in the space of all parameters.
-        like: parameters of the network's shape.
-        probe: the examples on which the cost is measured.
-        min_height: least ratio of the terrain's shorter side to the longer one.
-        resolution: points of the grid, along each direction.
+    The grid's shorter side is at least `min_height` times as long as the other; `like` has the network's shape.
     """
     plane = principal_plane([path.points for path in paths[:2]])
-    projected = tuple(path._replace(points=project(plane, path.points)) for path in paths)
-    corners = np.concatenate([path.points for path in projected])
-    low, high = corners.min(axis=0), corners.max(axis=0)
+    projected = tuple(path._replace(points=(path.points - plane.origin) @ plane.directions.T) for path in paths)
+    points = np.concatenate([path.points for path in projected])
+    low, high = points.min(axis=0), points.max(axis=0)
     half = 0.6 * (high - low)
     half = np.maximum(half, min_height * half.max())
     along, across = np.linspace((low + high) / 2 - half, (low + high) / 2 + half, resolution).T
@@ -191,19 +150,13 @@ def survey(
 
 @jax.jit
 def _costs(
-    coordinates: Float[Array, "n 2"],
-    origin: Float[Array, "parameters"],
-    directions: Float[Array, "2 parameters"],
-    like: Params,
-    probe: Dataset,
+    grid: Float[Array, "n 2"], origin: Float[Array, "p"], directions: Float[Array, "2 p"], like: Params, probe: Dataset
 ) -> Float[Array, "n"]:
-    """The mean cost at points of a plane."""
-    unflatten = ravel_pytree(like)[1]
-    dtype = like[0].weights.dtype
-
-    def cost_at(point: Float[Array, "2"]) -> Float[Array, ""]:
-        cost: Array = evaluate(unflatten((origin + point @ directions).astype(dtype)), probe).cost
-        return cost
-
-    costs: Array = jax.lax.map(cost_at, coordinates, batch_size=CHUNK)
+    """The mean cost at points of a plane, evaluated 50 at once: their activations then take a few MB."""
+    flat, unflatten = ravel_pytree(like)
+    costs: Array = jax.lax.map(
+        lambda point: evaluate(unflatten((origin + point @ directions).astype(flat.dtype)), probe).cost,
+        grid,
+        batch_size=50,
+    )
     return costs

@@ -6,18 +6,16 @@ rates and momenta are traced: one compiled program serves a method's whole grid.
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, Key, UInt32
+from jaxtyping import Array, Float, Key
 
-from jaxmnist.config import LARGEST_LEARNING_RATE, Config
-from jaxmnist.config import validate as validate_config
+from jaxmnist.config import LARGEST_LEARNING_RATE, Config, validate
 from jaxmnist.dataset import Dataset, minibatch_order, permutation, take
-from jaxmnist.network import Params
 from jaxmnist.population import Members, evaluate_many, start_many, with_rates
 from jaxmnist.training import TrainState, make_optimizer, train_steps
 
@@ -25,11 +23,9 @@ Method = Literal["gd", "sgd", "momentum", "nesterov"]
 METHODS: dict[Method, str] = {"gd": "gradient descent", "sgd": "SGD", "momentum": "momentum", "nesterov": "Nesterov"}
 """The methods and their names."""
 
-PROBE = 1_000
-"""Training examples, always the same, on which the training cost is measured."""
-
-VALIDATION = 1_000
-"""Examples kept out of the race to choose learning rates on; of a small training set a fifth."""
+PROBE, VALIDATION = 1_000, 1_000
+"""Training examples on which the cost is measured; and others, kept out of the race to choose learning rates on: of a
+small training set a fifth."""
 
 EVALUATIONS = 150
 """How often the cost is measured in a race, about."""
@@ -60,7 +56,7 @@ class Settings:
     """Mean training costs to reach. A random start has about 2.5; a network that always says the same has 0.9."""
 
     def steps_of(self, method: Method) -> int:
-        """Steps of a method."""
+        """A method's number of steps."""
         return self.full_batch_steps if method == "gd" else self.steps
 
     def chunk_of(self, method: Method) -> int:
@@ -76,12 +72,8 @@ class RaceData(NamedTuple):
     validation: Dataset  # other examples, to choose learning rates on
 
 
-def validate(settings: Settings) -> None:
-    """Reject settings with which no race can be run.
-
-    Raises:
-        ValueError: naming the setting, what was expected and an example.
-    """
+def check_settings(settings: Settings) -> None:
+    """Raise a ValueError for settings with which no race can be run."""
     for name in ("learning_rates", "thresholds"):
         values = getattr(settings, name)
         bad = [value for value in values if not 0 < value <= LARGEST_LEARNING_RATE] if values else ["none"]
@@ -90,24 +82,18 @@ def validate(settings: Settings) -> None:
                 f"{name}={bad[0]}: expected one or more numbers above 0, at most {LARGEST_LEARNING_RATE:g}; for "
                 f"example {name}={' '.join(f'{number:g}' for number in getattr(Settings, name))}"
             )
-    validate_config(Config(momentum=settings.momentum))
+    validate(Config(momentum=settings.momentum))
     for name, least in (("seeds", 2), ("batch_size", 1), ("examples", 1), ("steps", 1), ("full_batch_steps", 1)):
-        value = getattr(settings, name)
+        value, example = getattr(settings, name), getattr(Settings, name)
         if value < least:
-            example = f"for example {name}={getattr(Settings, name)}"
-            raise ValueError(f"{name}={value}: expected a whole number from {least}; {example}")
+            raise ValueError(f"{name}={value}: expected a whole number from {least}; for example {name}={example}")
 
 
 def divide(key: Key[Array, ""], train_set: Dataset, settings: Settings) -> RaceData:
-    """Divide a training set for a race.
-
-    Args:
-        key: the race's; decides which examples race.
-        train_set: n examples.
-        settings: how many examples race; all that validation leaves if these are fewer.
+    """Divide a training set for a race. If it is small, all examples race that validation leaves.
 
     Raises:
-        ValueError: if a minibatch is larger than what races.
+        ValueError: if fewer race than a minibatch takes.
     """
     total = train_set.labels.shape[0]
     order = jax.jit(permutation, static_argnums=1)(jax.random.fold_in(key, DIVISION), total)
@@ -122,53 +108,38 @@ def divide(key: Key[Array, ""], train_set: Dataset, settings: Settings) -> RaceD
     return RaceData(train, jax.tree.map(lambda leaf: leaf[:PROBE], train), take(train_set, order[:held_out]))
 
 
-def recipe(method: Method) -> Config:
-    """The recipe of a method. Gradient descent is SGD on the whole set; all learning rates stay constant."""
-    return Config(optimizer="sgd" if method == "gd" else method, schedule="constant")
-
-
 def start_members(method: Method, members: Members) -> tuple[TrainState, Config]:
     """The networks at their random starts with the method's optimizer at rest, and the recipe with their rates."""
+    recipe = Config(optimizer="sgd" if method == "gd" else method, schedule="constant")
     states = start_many(members.keys, Config())  # one slow compilation serves all methods
-    optimizer_state = jax.vmap(make_optimizer(recipe(method), 1).init)(states.params)
-    config = with_rates(recipe(method), members.learning_rates, members.momenta)
-    return states._replace(optimizer_state=optimizer_state), config
+    optimizer_state = jax.vmap(make_optimizer(recipe, 1).init)(states.params)
+    return states._replace(optimizer_state=optimizer_state), with_rates(recipe, members.learning_rates, members.momenta)
 
 
 def minibatch_chunks(
     key: Key[Array, ""], method: Method, train_set: Dataset, settings: Settings, chunk: int
 ) -> Iterator[Dataset]:
-    """Gather a method's minibatches chunk by chunk, epoch after epoch, each newly shuffled.
+    """Gather a method's minibatches in chunks of so many steps, epoch after epoch, each newly shuffled.
 
-    The same key gives the same minibatches, whatever the method and however many steps.
-
-    Yields:
-        The minibatches of a chunk of steps: images (chunk, batch, 784), labels (chunk, batch). Steps that don't fill a
-        last chunk are left out.
+    The same key gives the same minibatches, whatever the method and however many steps. Steps that don't fill a last
+    chunk are left out.
     """
     steps = settings.steps_of(method)
     if method == "gd":
         whole = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (chunk, *leaf.shape)), train_set)
         yield from itertools.repeat(whole, steps // chunk)
         return
-    examples = train_set.labels.shape[0]
-    shuffles = jax.random.fold_in(key, SHUFFLES)
-    epochs = range(-(-steps // (examples // settings.batch_size)))
-    keys = (jax.random.fold_in(shuffles, epoch) for epoch in epochs)
-    order = np.concatenate([_minibatch_order(key, examples, settings.batch_size) for key in keys])
+    examples, shuffles = train_set.labels.shape[0], jax.random.fold_in(key, SHUFFLES)
+    keys = [jax.random.fold_in(shuffles, epoch) for epoch in range(-(-steps // (examples // settings.batch_size)))]
+    shuffle, gather = jax.jit(minibatch_order, static_argnums=(1, 2)), jax.jit(take)
+    order = np.concatenate([shuffle(key, examples, settings.batch_size) for key in keys])
     for begin in range(0, steps // chunk * chunk, chunk):
-        yield _take(train_set, order[begin : begin + chunk])
+        yield gather(train_set, order[begin : begin + chunk])
 
 
 @jax.jit
 def train_chunk(states: TrainState, batches: Dataset, config: Config) -> TrainState:
-    """Make one `train_step` on each minibatch with every network.
-
-    Args:
-        states: of all networks; every leaf has a leading axis of members.
-        batches: the chunk's minibatches, which all networks share.
-        config: the recipe; `learning_rate` and `momentum` have one entry a member.
-    """
+    """Make one `train_step` on each minibatch with every network; `config` has one rate and momentum a network."""
 
     def train_member(state: TrainState, config: Config) -> TrainState:
         return train_steps(state, batches, config, make_optimizer(config, batches.labels.shape[0]))[0]
@@ -180,41 +151,12 @@ def train_chunk(states: TrainState, batches: Dataset, config: Config) -> TrainSt
 def trajectory(
     key: Key[Array, ""], method: Method, members: Members, data: RaceData, settings: Settings, chunk: int | None = None
 ) -> Iterator[tuple[TrainState, Float[Array, "members"]]]:
-    """Train networks by one method, and evaluate them every few steps.
+    """Train networks by one method, and yield their states, and their costs on the probe.
 
-    Args:
-        key: decides the minibatches.
-        method: how they learn.
-        members: what differs between them.
-        data: what they learn from, and the probe on which their costs are measured.
-        settings: how many steps, and on which minibatches.
-        chunk: steps from one evaluation to the next; the settings' if None.
-
-    Yields:
-        All states and their costs: before the first chunk, and after each.
+    It yields before the first step, and after every chunk of so many steps; the settings' chunk if None.
     """
     states, config = start_members(method, members)
     yield states, evaluate_many(states.params, data.probe).cost
     for batches in minibatch_chunks(key, method, data.train, settings, chunk or settings.chunk_of(method)):
         states = train_chunk(states, batches, config)
         yield states, evaluate_many(states.params, data.probe).cost
-
-
-def textbook(params: Params, velocity: Params, learning_rate: ArrayLike, momentum: ArrayLike) -> Params:
-    """θ' of the textbook's form of Nesterov's method; our parameters θ = θ' + μ v look ahead of it, with v = −η m.
-
-    Args:
-        params: θ, where the next gradient is taken.
-        velocity: m, as the optimizer remembers it.
-        learning_rate: η.
-        momentum: μ.
-
-    Source:
-        `optimizers.nesterov`, which says why both forms make the same steps.
-    """
-    behind: Params = jax.tree.map(lambda theta, m: theta + momentum * learning_rate * m, params, velocity)
-    return behind
-
-
-_minibatch_order: Callable[..., UInt32[Array, "steps batch"]] = jax.jit(minibatch_order, static_argnums=(1, 2))
-_take = jax.jit(take)

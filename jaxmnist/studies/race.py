@@ -22,7 +22,6 @@ UNITS = {"steps": ",.0f", "examples": ",.0f", "seconds": ".2g"}
 """What is counted until a cost is reached, and its format."""
 
 OnProgress = Callable[[int], object]
-"""Called with the number of gradient evaluations since the last call."""
 
 
 class Outcome(NamedTuple):
@@ -60,12 +59,8 @@ def run(
 ) -> Result:
     """Choose every method's learning rate, then race all from the starts that `training.start` makes of the seeds.
 
-    Args:
-        key: decides the minibatches, for all seeds and methods alike.
-        data: from `methods.divide`.
-        settings: what the race is like.
-        seconds_per_step: how long one network takes for a step of each method, for the result.
-        on_progress: called as the race goes on, up to `count_gradients` or a little less.
+    The key decides the minibatches, for all seeds and methods alike. `seconds_per_step` of one network is only for the
+    result. `on_progress` gets the number of gradients since its last call: `count_gradients` in all, or a bit less.
     """
 
     def race(method: Method, rate: float) -> Outcome:
@@ -76,33 +71,24 @@ def run(
         seconds = (seconds_per_step or {}).get(method, math.nan)
         return Outcome(rate, steps, _examples_per_step(method, data, settings), seconds, costs, reached)
 
-    scores: dict[Method, dict[float, float]] = {}
-    best: dict[Method, Outcome] = {}
-    for method in METHODS:
-        scores[method] = tune(key, method, data, settings, on_progress)
-        best[method] = race(method, min(scores[method], key=scores[method].__getitem__))
-    rate = best["momentum"].learning_rate
-    same: dict[Method, Outcome] = {
-        method: outcome if outcome.learning_rate == rate else race(method, rate)
-        for method, outcome in best.items()
-        if method != "gd"
-    }
+    scores = {method: tune(key, method, data, settings, on_progress) for method in METHODS}
+    best = {method: race(method, min(rates, key=rates.__getitem__)) for method, rates in scores.items()}
+    rate, same = best["momentum"].learning_rate, best.copy()
+    del same["gd"]
+    for method, outcome in same.items():
+        if outcome.learning_rate != rate:
+            same[method] = race(method, rate)
     counts = (part.labels.shape[0] for part in data)
     return Result(settings, dict(zip(("racing", "measured", "validation"), counts, strict=True)), scores, best, same)
 
 
 def tune(
-    key: Key[Array, ""],
-    method: Method,
-    data: RaceData,
-    settings: Settings,
-    on_progress: OnProgress = lambda gradients: None,
+    key: Key[Array, ""], method: Method, data: RaceData, settings: Settings, on_progress: OnProgress
 ) -> dict[float, float]:
-    """Try every learning rate of the grid from starts that don't race. Arguments as `run`.
+    """Give each learning rate of the grid a score, from starts that don't race. Arguments as `run`.
 
-    Returns:
-        For each rate the mean of the validation cost over all evaluations, as the median of the starts; infinite for
-        NaN. The least is the best: it comes down early and stays down.
+    The score is the mean of the validation cost over all evaluations, as the median of the starts; infinite for NaN.
+    The least is the best: it comes down early and stays down.
     """
     grid = sorted(set(settings.learning_rates))
     seeds = range(settings.seeds, settings.seeds + TUNING_SEEDS)
@@ -113,12 +99,7 @@ def tune(
 
 
 def evaluation_costs(
-    key: Key[Array, ""],
-    method: Method,
-    members: Members,
-    data: RaceData,
-    settings: Settings,
-    on_progress: OnProgress = lambda gradients: None,
+    key: Key[Array, ""], method: Method, members: Members, data: RaceData, settings: Settings, on_progress: OnProgress
 ) -> Float[np.ndarray, "members evaluations"]:
     """The costs along the `trajectory` of every member, in groups as large as the race's: one compiled program."""
     count, groups = len(members.momenta), []

@@ -22,11 +22,9 @@ def at_edge(result: Result, method: Method) -> bool:
 
 
 def assess(result: Result) -> list[tuple[Claim, list[Finding], list[Finding]]]:
-    """Test all claims.
+    """Test every claim at every threshold: each method at its own best learning rate, and both at the same one.
 
-    Returns:
-        Each claim with its findings, one a threshold: each method at its own best learning rate, and both at the same
-        one; the latter is empty if that is no other race, or wasn't run.
+    The latter findings are empty if that is no other race, or wasn't run.
     """
 
     def test(claim: Claim, outcomes: Mapping[Method, Outcome]) -> list[Finding]:
@@ -59,13 +57,10 @@ def _needs(result: Result) -> Iterator[str]:
     for index, threshold in enumerate(result.settings.thresholds):
         yield f"{f'cost ≤ {threshold:g}':<18}{'η':>6}  {'steps':<22}{'examples seen':<33}{'seconds':<23}seeds"
         for method, outcome in result.best.items():
-            values = outcome.needed()
+            name, rate, values = METHODS[method], outcome.learning_rate, outcome.needed()
             steps, examples, seconds = (_spread(values[unit][:, index], form) for unit, form in UNITS.items())
             arrived = np.isfinite(outcome.reached[:, index]).sum()
-            yield (
-                f"{METHODS[method]:>18}{outcome.learning_rate:>6g}  {steps:<22}{examples:<33}{seconds:<23}"
-                f"{arrived} of {seeds}"
-            )
+            yield f"{name:>18}{rate:>6g}  {steps:<22}{examples:<33}{seconds:<23}{arrived} of {seeds}"
     for method, outcome in result.best.items():
         yield (
             f"{METHODS[method]:>18}: {outcome.steps[-1]:,} steps of {outcome.examples_per_step:,} examples, cost "
@@ -80,9 +75,9 @@ def _tests(result: Result) -> Iterator[str]:
     for claim, best, same in assess(result):
         meaning = f" (more than {claim.factor} times fewer {claim.counts})" if claim.factor > 1 else ""
         yield f"{claim.says}{meaning}: {verdict(best).upper()}"
-        yield from _findings("each at its own best η", claim, best, result, result.best)
+        yield from _findings("each at its own best η", claim, best, result.settings, result.best)
         if same:
-            yield from _findings("both at the same η", claim, same, result, result.same)
+            yield from _findings("both at the same η", claim, same, result.settings, result.same)
         slow, fast = (result.best[method].learning_rate for method in (claim.slower, claim.faster))
         if (claim.faster, claim.slower) == ("momentum", "sgd") and verdict(best) != "supported" == verdict(same):
             gain = 1 / (1 - result.settings.momentum)
@@ -91,19 +86,18 @@ def _tests(result: Result) -> Iterator[str]:
 
 
 def _findings(
-    when: str, claim: Claim, findings: list[Finding], result: Result, outcomes: Mapping[Method, Outcome]
+    when: str, claim: Claim, findings: list[Finding], settings: Settings, outcomes: Mapping[Method, Outcome]
 ) -> Iterator[str]:
-    rates = ", ".join(
-        f"{METHODS[method]} {outcomes[method].learning_rate:g}" for method in (claim.faster, claim.slower)
-    )
-    yield f"  {when} ({rates}): {verdict(findings)}"
-    for threshold, finding in zip(result.settings.thresholds, findings, strict=True):
+    faster, slower = METHODS[claim.faster], METHODS[claim.slower]
+    rates = [outcomes[method].learning_rate for method in (claim.faster, claim.slower)]
+    yield f"  {when} ({faster} {rates[0]:g}, {slower} {rates[1]:g}): {verdict(findings)}"
+    for threshold, finding in zip(settings.thresholds, findings, strict=True):
         decided = finding.wins + finding.losses
         if decided:
             low, middle, high = (f"{value:.3g}".replace("inf", "∞") for value in finding.ratio)
             shown = (
-                f"{claim.counts} of {METHODS[claim.slower]} / {METHODS[claim.faster]} = {middle} ({low}–{high}), above "
-                f"{claim.factor} in {finding.wins} of {decided} seeds, p = {finding.p_value:.2g}"
+                f"{claim.counts} of {slower} / {faster} = {middle} ({low}–{high}), above {claim.factor} in "
+                f"{finding.wins} of {decided} seeds, p = {finding.p_value:.2g}"
             )
         elif np.isnan(finding.ratio).all():
             shown = "no seed got there"
