@@ -143,7 +143,7 @@ def _normalised_digits(names: Sequence[str], options: Options, errors: Errors) -
     with progress(len(names), "pictures", lines=0) if len(names) > FEW_PICTURES else nullcontext() as advance:
         for picture, name in enumerate(names):
             with _noting(name, errors):
-                grey = read_stream(sys.stdin.buffer, name) if name == STANDARD_INPUT else read_file(Path(name))
+                grey = read_stream(sys.stdin.buffer.read, name) if name == STANDARD_INPUT else read_file(Path(name))
                 for position, digit in enumerate(split(grey) if options.split else [normalise(grey)]):
                     title = f"{name}, {position + 1} from the left" if options.split else name
                     if isinstance(digit, ValueError):

@@ -2,8 +2,8 @@
 
 import io
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import UInt8
@@ -34,15 +34,15 @@ def read_file(path: Path) -> UInt8[np.ndarray, "height width"]:
         return _decode(file, str(path))
 
 
-def read_stream(stream: BinaryIO, name: str) -> UInt8[np.ndarray, "height width"]:
-    """Read a picture from a pipe, as `read_file` does; errors call it `name`."""
-    content = stream.read(MOST_STREAM_BYTES + 1)
+def read_stream(read: Callable[[int], bytes], name: str) -> UInt8[np.ndarray, "height width"]:
+    """Read a picture by a binary stream's `read`, otherwise as `read_file`; errors call it `name`."""
+    content = read(MOST_STREAM_BYTES + 1)
     if len(content) > MOST_STREAM_BYTES:
         raise ValueError(f"{name}: more than {MOST_STREAM_BYTES // 1_000_000} MB, expected one picture")
     return _decode(io.BytesIO(content), name)
 
 
-def _decode(file: BinaryIO, name: str) -> UInt8[np.ndarray, "height width"]:
+def _decode(file: io.BytesIO | io.BufferedReader, name: str) -> UInt8[np.ndarray, "height width"]:
     quiet = warnings.catch_warnings(action="ignore")  # Pillow warns of large and of odd files; the checks below decide
     try:
         with quiet, Image.open(file, formats=["PNG", "JPEG", "BMP", "WEBP", "GIF"]) as image:
