@@ -126,6 +126,7 @@ def test_a_run_writes_its_folder_and_reports(run, tmp_path):
             assert min(image.size) > 400
 
 
+@pytest.mark.slow
 def test_the_recorded_command_trains_the_same_network(run, tmp_path):
     assert run(*SMALL, "--epochs", 3, "--seed", 1, "--run-dir", "one")[0] == 0
     command = json.loads((tmp_path / "one" / "config.json").read_text())["command"].split()
@@ -253,6 +254,7 @@ def test_few_steps_are_neither_a_failure_nor_a_success(run, tmp_path):
     assert "is finished: 3 epochs" in out
 
 
+@pytest.mark.slow
 def test_resuming_makes_a_finished_run_longer_and_draws_missing_figures(run, tmp_path):
     assert run(*SMALL, "--epochs", 2, "--run-dir", "r")[0] == 0
     code, out, _err = run("--resume", "r", "--epochs", 4)
@@ -327,12 +329,14 @@ def test_a_run_in_another_thread_needs_no_signals(run, tmp_path):
     assert codes == [0]
 
 
+@pytest.mark.slow
 def test_closed_output_is_no_error():
     command = f"{sys.executable} -m jaxmnist train --sizes 784 4 10 --epochs 1 --run-dir r >&-"
     result = subprocess.run(command, shell=True, stderr=subprocess.PIPE, text=True)
     assert (result.returncode, result.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_early_is_no_traceback():
     command = f"{sys.executable} {ROOT / 'train.py'} --sizes 784 4 10 --run-dir r | head -1"
     result = subprocess.run(command, shell=True, capture_output=True, text=True)

@@ -23,6 +23,7 @@ def cross_validate(tmp_path, monkeypatch, capsys):
     return lambda arguments: (main(["cross-validate", *shlex.split(arguments)]), *capsys.readouterr())
 
 
+@pytest.mark.slow
 def test_cross_validation_leaves_a_table_a_figure_and_the_chosen_network(cross_validate, tmp_path, digits):
     code, out, err = cross_validate(f"{SMALL} --momentum 0.5 --seeds 2 --run-dir results")
     assert code == 0, err

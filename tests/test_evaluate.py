@@ -37,6 +37,7 @@ def save_run(folder, **about):
     return folder
 
 
+@pytest.mark.slow
 def test_the_packaged_network_on_mnist(evaluate, tmp_path, mnist_dir):
     code, said, complaints = evaluate("source", "--data-dir", mnist_dir, "--run-dir", "out")
     assert (code, complaints) == (0, "")
@@ -85,6 +86,7 @@ def test_without_a_run_it_evaluates_the_best_packaged_network(evaluate, tmp_path
     assert complaints == f"in runs/{folder.name}: evaluation.json\n"
 
 
+@pytest.mark.slow
 def test_a_run_of_any_name_brings_its_own_data_set(evaluate, tmp_path, monkeypatch):
     monkeypatch.setenv("JAXMNIST_DATA_DIR", "nowhere")
     folder = save_run(tmp_path / "a$\\foo$_b\udce9", dataset="digits")

@@ -56,6 +56,7 @@ def test_without_a_run_it_explains_an_untrained_network(explain, tmp_path):
     assert total > 0.5
 
 
+@pytest.mark.slow
 def test_a_run_of_any_name_brings_its_own_data_set(explain, tmp_path):
     folder = save_run(tmp_path / "a$\\foo$_b\udce9", dataset="digits")
     code, said, complaints = explain(folder.name, "--run-dir", "out\udce9")

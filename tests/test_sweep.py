@@ -17,6 +17,7 @@ def sweep(tmp_path, monkeypatch, capsys):
     return lambda arguments: (main(["sweep", *shlex.split(arguments)]), *capsys.readouterr())
 
 
+@pytest.mark.slow
 def test_a_sweep_leaves_a_table_a_map_and_a_summary(sweep, tmp_path):
     code, out, err = sweep(f"--dataset digits {GRID} --run-dir results")
     assert code == 0, err

@@ -166,13 +166,13 @@ def test_the_gradient_goes_through_a_whole_run(few):
         assert all(abs(slope) > 1e-4 for slope in slopes)
 
 
-@pytest.mark.parametrize("batch_size", [7, 64, 100])
+@pytest.mark.parametrize("batch_size", [7, 64])
 def test_the_last_chunk_may_be_shorter(batch_size, few, monkeypatch):
     monkeypatch.setattr(training, "GATHERED", 3 * batch_size)
     config = dataclasses.replace(SMALL, batch_size=batch_size)
     state = start(jax.random.key(0), config)
-    jax.clear_caches()  # GATHERED is read when an epoch is traced
-    chunked, costs = train_epoch(state, few[0], config)
+    trace_anew = jax.jit(lambda state, config: train_epoch.__wrapped__(state, few[0], config))  # GATHERED is traced
+    chunked, costs = trace_anew(state, config)
     batches = minibatches(jax.random.split(state.key)[1], few[0], batch_size)
     steps = 3 * (100 // batch_size)
     looped, expected = jax.jit(train_steps, static_argnums=3)(state, batches, config, make_optimizer(config, steps))
