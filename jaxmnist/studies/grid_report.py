@@ -45,14 +45,31 @@ def rank(result: Result) -> list[Row]:
     cost, accuracy, diverged_at = (values[indices].reshape(len(values), -1) for values in measured)
     cost = np.where(np.isfinite(cost), cost, np.nan)
     loss = cost if result.grid.metric == "cost" else 1 - accuracy
-    spread = (_mean(accuracy)[1] * accuracy.shape[1] ** 0.5, accuracy.min(axis=1), accuracy.max(axis=1))
-    statistics = np.transpose([*_mean(cost), *_mean(accuracy), *spread, *_mean(loss - loss[0])]).tolist()
+    mean_cost, mean_accuracy, behind = _mean(cost), _mean(accuracy), _mean(loss - loss[0])
     rows = []
-    for index, numbers, steps in zip(indices, statistics, diverged_at, strict=True):
-        config, bad_steps = result.grid.configs[index], steps[steps > 0].tolist()
-        momentum, rate = np.array([config.momentum, config.learning_rate], float).tolist()
-        setting = (config.optimizer, int(config.batch_size), momentum, rate, round(rate / (1 - momentum), 6))
-        rows.append(Row._make((*setting, *numbers, len(bad_steps), min(bad_steps, default=None))))
+    for place, index in enumerate(indices):
+        config, bad_steps = result.grid.configs[index], diverged_at[place][diverged_at[place] > 0].tolist()
+        momentum, rate = float(np.asarray(config.momentum)), float(np.asarray(config.learning_rate))
+        rows.append(
+            Row(
+                optimizer=config.optimizer,
+                batch_size=int(config.batch_size),
+                momentum=momentum,
+                learning_rate=rate,
+                effective_rate=round(rate / (1 - momentum), 6),
+                cost=float(mean_cost[0][place]),
+                cost_error=float(mean_cost[1][place]),
+                accuracy=float(mean_accuracy[0][place]),
+                accuracy_error=float(mean_accuracy[1][place]),
+                standard_deviation=float(mean_accuracy[1][place] * accuracy.shape[1] ** 0.5),
+                lowest=float(accuracy[place].min()),
+                highest=float(accuracy[place].max()),
+                behind=float(behind[0][place]),
+                behind_error=float(behind[1][place]),
+                diverged=len(bad_steps),
+                diverged_at_step=min(bad_steps, default=None),
+            )
+        )
     return rows
 
 
