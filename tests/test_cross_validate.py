@@ -51,6 +51,7 @@ def test_cross_validation_leaves_a_table_a_figure_and_the_chosen_network(cross_v
     assert (summary["test_accuracy"], summary["test_cost"]) == pytest.approx((float(test.accuracy), float(test.cost)))
 
 
+@pytest.mark.slow
 def test_programs_get_json_alone(cross_validate, tmp_path):
     code, out, err = cross_validate(f"{SMALL} --momentum 0.9 --learning-rate 0.1 0.2 --seeds 3 --json")
     assert code == 0, err

@@ -15,7 +15,7 @@ def numbered(examples):
     return Dataset(jnp.asarray(images), jnp.asarray(number % 10, jnp.uint8))
 
 
-@pytest.mark.parametrize(("examples", "batch_size"), [(1, 1), (10, 3), (64, 64), (1_000, 32), (999, 1)])
+@pytest.mark.parametrize(("examples", "batch_size"), [(1, 1), (10, 3), (1_000, 32)])
 def test_a_pass_visits_each_example_at_most_once_and_drops_only_the_remainder(examples, batch_size):
     images, labels = minibatches(jax.random.key(0), numbered(examples), batch_size)
     steps = examples // batch_size
@@ -37,7 +37,7 @@ def test_the_key_decides_the_order_and_no_position_is_favoured():
     assert np.all(np.abs(np.mean(orders, axis=0) - 19.5) < 1.3)
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 1_437, 60_000, 65_536, 65_537, 1_000_000])
+@pytest.mark.parametrize("n", [1, 2, 1_437, 65_536, 65_537])
 def test_a_permutation_holds_each_number_once(n):
     np.testing.assert_array_equal(np.sort(permutation(jax.random.key(0), n)), np.arange(n))
 
@@ -73,7 +73,7 @@ def test_jitter_without_moves_changes_nothing(monkeypatch):
     for name in ("TURN", "STRETCH", "SHIFT"):
         monkeypatch.setattr(module, name, 0.0)
     dataset = Dataset(
-        jnp.asarray(np.random.default_rng(0).integers(0, 256, (50, 784)), jnp.uint8), jnp.zeros(50, jnp.uint8)
+        jnp.asarray(np.random.default_rng(0).integers(0, 256, (500, 784)), jnp.uint8), jnp.zeros(500, jnp.uint8)
     )
     np.testing.assert_array_equal(jitter(jax.random.key(0), dataset).images, dataset.images)
 
@@ -116,5 +116,5 @@ def test_jitter_turns_and_stretches_about_the_middle(monkeypatch):
 
 
 def test_jitter_works_without_pixels_at_the_edge():
-    full = Dataset(jnp.full((20, 784), 255, jnp.uint8), jnp.zeros(20, jnp.uint8))
-    assert np.asarray(jitter(jax.random.key(0), full).images).reshape(20, 28, 28)[:, 4:-4, 4:-4].min() == 255
+    full = Dataset(jnp.full((500, 784), 255, jnp.uint8), jnp.zeros(500, jnp.uint8))
+    assert np.asarray(jitter(jax.random.key(0), full).images).reshape(500, 28, 28)[:, 4:-4, 4:-4].min() == 255

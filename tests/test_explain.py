@@ -38,6 +38,7 @@ def save_run(folder, config=LINEAR, **about):
     return folder
 
 
+@pytest.mark.slow
 def test_without_a_run_it_explains_an_untrained_network(explain, tmp_path):
     code, said, complaints = explain("--dataset", "digits", "--index", 7, "--seed", 3)
     assert (code, complaints) == (0, "")

@@ -55,8 +55,8 @@ def test_the_same_population_twice_is_the_same_bits(digits):
     assert same_bits(once, again)
 
 
-@pytest.mark.parametrize("group_size", [1, 5])
-def test_the_group_size_changes_only_the_rounding(group_size, digits):
+def test_the_group_size_changes_only_the_rounding(digits):
+    group_size = 5
     members = make_members(SETTINGS, (0, 1))
     together = train_population(members, SHUFFLES, digits.train, digits.test, ONE_EPOCH)
     epochs = []
@@ -87,6 +87,7 @@ def test_a_diverging_member_is_named_and_changes_nothing_in_its_neighbours(digit
     assert with_it.diverged_at[1] == first + 1
 
 
+@pytest.mark.slow
 def test_divergence_in_a_later_epoch_counts_the_steps_of_the_whole_run(digits):
     few = jax.tree.map(lambda leaf: leaf[:40], digits.train)
     config = Config(
