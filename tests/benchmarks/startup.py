@@ -93,11 +93,11 @@ def clocked(began, words):
     with part("import jax"):
         import jax  # noqa: F401
     with part("import the rest"):
-        from jaxmnist.cli import train
+        from jaxmnist.cli import options, train  # noqa: F401
         from jaxmnist.runs import loop
     loop.timed = timed
     loop.start = wrapped(loop.start, "start")
-    train.select_device = wrapped(train.select_device, "device")
+    options.select_device = wrapped(options.select_device, "device")
     loop.digest = wrapped(loop.digest, "digest")
     cli.tyro.cli = wrapped(cli.tyro.cli, "options")
     sys.exit(cli.main(words, command="train"))
