@@ -51,6 +51,7 @@ def test_the_numbers_of_3blue1browns_network_are_numpys():
     assert {leaf.dtype for leaf in jax.tree.leaves(explanation.back)} == {np.dtype(float)}
 
 
+@pytest.mark.slow
 def test_a_wide_network_is_measured_in_a_sample_and_its_first_neurons_are_shown():
     config = Config(sizes=(784, 80, 10), activation="relu")
     random = np.random.default_rng(1)

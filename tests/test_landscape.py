@@ -82,6 +82,7 @@ def test_a_flat_terrain_is_made_higher_only_on_request(min_height, ratio):
     assert np.ptp(terrain.across) / np.ptp(terrain.along) == pytest.approx(ratio, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_paths_end_at_the_cost_and_nesterov_s_is_in_the_textbook_s_form():
     settings = Settings(batch_size=10, examples=100, steps=3)
     key = jax.random.key(0)

@@ -26,7 +26,15 @@ def in_standard_promotion(schedule):
     return rate
 
 
-@pytest.mark.parametrize(("name", "schedule"), [*((name, "constant") for name in PAIRS), ("nesterov", "cosine")])
+@pytest.mark.parametrize(
+    ("name", "schedule"),
+    [
+        ("nesterov", "constant"),
+        ("nesterov", "cosine"),
+        pytest.param("sgd", "constant", marks=pytest.mark.slow),
+        pytest.param("momentum", "constant", marks=pytest.mark.slow),
+    ],
+)
 def test_a_thousand_minibatch_steps_are_optax_s(name, schedule, digits):
     train_set, config = digits.train, Config(batch_size=57)  # 25 steps an epoch
     rate = 0.1 if schedule == "constant" else cosine(0.1, 1_000)

@@ -146,6 +146,7 @@ def test_vmap_trains_many_networks_at_once(few):
         assert relative_distance(member(states.params, index), solo.params) < 1e-5
 
 
+@pytest.mark.slow
 def test_the_gradient_goes_through_a_whole_run(few):
     with jax.enable_x64(True):
         config = dataclasses.replace(SMALL, sizes=(784, 4, 10), epochs=2)
