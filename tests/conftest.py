@@ -41,3 +41,20 @@ def digits():
     from jaxmnist.sources import load  # only now, when the hook that checks types is in place
 
     return load("digits")
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """Runs `jaxmnist WORDS…` in this process and an empty folder; returns its exit code, output and errors."""
+    from jaxmnist.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path.parent / "cache"))
+
+    def run(*words):
+        code = main([*map(str, words)])
+        output, errors = capsys.readouterr()
+        assert "Traceback" not in errors
+        return code, output, errors
+
+    return run

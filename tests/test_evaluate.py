@@ -1,4 +1,5 @@
 import json
+from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
@@ -6,7 +7,6 @@ import pytest
 from PIL import Image
 
 from jaxmnist.cli import evaluate as command
-from jaxmnist.cli import main
 from jaxmnist.config import Config
 from jaxmnist.network import Layer, forward
 from jaxmnist.runs.checkpoint import load_network, save_network
@@ -16,16 +16,8 @@ FIGURES = {"calibration.png", "confusion.png", "digits.png", "mistakes.png", "no
 
 
 @pytest.fixture
-def evaluate(tmp_path, monkeypatch, capsys):
-    """Runs the command in an empty folder; returns exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "")  # a test leaves JAX's settings alone
-
-    def run(*arguments):
-        code = main(["evaluate", *map(str, arguments)])
-        return code, *capsys.readouterr()
-
-    return run
+def evaluate(command):
+    return partial(command, "evaluate")
 
 
 def save_run(folder, **about):

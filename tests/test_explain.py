@@ -1,4 +1,5 @@
 import time
+from functools import partial
 
 import command_line
 import jax.numpy as jnp
@@ -8,23 +9,14 @@ from PIL import Image
 from test_explanation import LINEAR, ledger
 
 from jaxmnist.cli import explain as command
-from jaxmnist.cli import main
 from jaxmnist.config import Config
 from jaxmnist.network import Layer
 from jaxmnist.runs.checkpoint import save_network
 
 
 @pytest.fixture
-def explain(tmp_path, monkeypatch, capsys):
-    """Runs the command in an empty folder; returns exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "")  # a test leaves JAX's settings alone
-
-    def run(*arguments):
-        code = main(["explain", *map(str, arguments)])
-        return code, *capsys.readouterr()
-
-    return run
+def explain(command):
+    return partial(command, "explain")
 
 
 def save_run(folder, config=LINEAR, **about):

@@ -5,6 +5,7 @@ import itertools
 import json
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -16,7 +17,6 @@ from PIL import Image
 
 import jaxmnist.page
 from jaxmnist import training
-from jaxmnist.cli import main
 from jaxmnist.config import Config
 from jaxmnist.cost import COSTS
 from jaxmnist.dataset import Dataset
@@ -30,18 +30,8 @@ SAMPLES = Dataset(np.arange(2 * 784, dtype=np.uint8).reshape(2, 784), np.array([
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
-    """Runs the command in this process and an empty folder; returns its exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path.parent / "cache"))
-
-    def run(*arguments):
-        code = main(["page", *map(str, arguments)])
-        output, errors = capsys.readouterr()
-        assert "Traceback" not in errors
-        return code, output, errors
-
-    return run
+def run(command):
+    return partial(command, "page")
 
 
 def network(sizes=(784, 16, 16, 10), activation="sigmoid", cost="squared_error", seed=0, **about):

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +12,6 @@ import pytest
 from handwriting import enlarged, lit, pasted
 from PIL import Image
 
-from jaxmnist.cli import main
 from jaxmnist.handwriting.normalise import normalise
 from jaxmnist.network import forward
 from jaxmnist.runs.checkpoint import load_network, save_network
@@ -19,18 +19,8 @@ from jaxmnist.sources.idx import read_images, read_labels
 
 
 @pytest.fixture
-def predict(tmp_path, monkeypatch, capsys):
-    """Runs the command in this process and an empty folder; returns its exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path.parent / "cache"))
-
-    def run(*arguments):
-        code = main(["predict", *map(str, arguments)])
-        output, errors = capsys.readouterr()
-        assert "Traceback" not in errors
-        return code, output, errors
-
-    return run
+def predict(command):
+    return partial(command, "predict")
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ def progress(total: int, unit: str, lines: int = 10, on_stdout: bool = False, do
             before, done = done, done + count
             bar.set_postfix_str(note, refresh=False)
             bar.update(count)
-            if bar.disable and (before == first or done * lines // total > before * lines // total):
+            if bar.disable and lines and (before == first or done * lines // total > before * lines // total):
                 spent = f"{time.perf_counter() - begin:.1f} s" + (f" · {note}" if note else "")
                 print(f"{done:,} of {total:,} {unit} in {spent}", file=file, flush=True)
 

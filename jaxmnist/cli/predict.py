@@ -157,18 +157,18 @@ def _normalised_digits(names: Sequence[str], options: Options, errors: Errors) -
     return digits, originals
 
 
-def _record(found: Digit, row: Float[np.ndarray, "10"], reasons: Sequence[str]) -> dict[str, object]:
-    digit = found.normalised
+def _record(digit: Digit, row: Float[np.ndarray, "10"], reasons: Sequence[str]) -> dict[str, object]:
+    normalised = digit.normalised
     return {
-        "image": found.name,
-        "place": found.position,
+        "image": digit.name,
+        "place": digit.position,
         "digit": int(row.argmax()),
         "confidence": round(float(row.max()), 6),
         "activations": [round(float(output), 6) for output in row],
         "doubts": reasons,
-        "dark_on_light": digit.dark_on_light,
-        "box": digit.box,
-        "pen": round(digit.pen, 3),
+        "dark_on_light": normalised.dark_on_light,
+        "box": normalised.box,
+        "pen": round(normalised.pen, 3),
     }
 
 
