@@ -108,27 +108,51 @@ def train_population(
     Raises:
         ValueError: if the recipe or a member breaks a rule of `config.validate`, or the group size isn't positive.
     """
-    if group_size < 1:
-        raise ValueError(
-            f"group_size={group_size}: expected a whole number from 1; for example group_size={GROUP_SIZE}"
-        )
     config = config.resolved(train_set.labels.shape[0])
     for rate, momentum in sorted(set(zip(members.learning_rates.tolist(), members.momenta.tolist(), strict=True))):
         validate(with_rates(config, rate, momentum))
     count = len(members.learning_rates)
-    size = math.ceil(count / math.ceil(count / group_size))  # spread evenly over the groups
+    size = even_size(count, group_size)
     groups = []
     for first in range(0, count, size):
-        rows = np.minimum(np.arange(first, first + size), count - 1)  # fill the last group: one shape, one compilation
-        group: Members = jax.tree.map(lambda column, rows=rows: column[rows], members)
-        report_epoch = partial(on_progress, min(size, count - first))
-        trained = _train_group(group, shuffle_key, train_set, held_out, config, report_epoch)
-        groups.append(jax.tree.map(lambda leaf, first=first: leaf[: count - first], trained))
+        group: Members = jax.tree.map(lambda column, first=first: column[first : first + size], members)
+        groups.append(train_group(group, size, shuffle_key, train_set, held_out, config, on_progress))
     population: Population = jax.tree.map(lambda *parts: np.concatenate(parts), *groups)
     return population
 
 
-def _train_group(
+def even_size(count: int, group_size: int) -> int:
+    """The size of the fewest groups of at most `group_size` that `count` members are spread over evenly."""
+    if group_size < 1:
+        raise ValueError(
+            f"group_size={group_size}: expected a whole number from 1; for example group_size={GROUP_SIZE}"
+        )
+    return math.ceil(count / math.ceil(count / group_size))
+
+
+def train_group(
+    members: Members,
+    size: int,
+    shuffle_key: Key[Array, ""],
+    train_set: Dataset,
+    held_out: Dataset,
+    config: Config,
+    on_progress: Callable[[int], object] = lambda epochs: None,
+) -> Population:
+    """Train one group for all epochs, and bring the results to the host; the other arguments are `train_population`'s.
+
+    The program is compiled for `size` members. Copies of the last fill a smaller group up, so that it needs no program
+    of its own.
+    """
+    count = len(members.learning_rates)
+    rows = np.minimum(np.arange(size), count - 1)
+    filled: Members = jax.tree.map(lambda column: column[rows], members)
+    trained = _train_members(filled, shuffle_key, train_set, held_out, config, partial(on_progress, count))
+    group: Population = jax.tree.map(lambda leaf: leaf[:count], trained)
+    return group
+
+
+def _train_members(
     members: Members,
     shuffle_key: Key[Array, ""],
     train_set: Dataset,
@@ -136,7 +160,6 @@ def _train_group(
     config: Config,
     report_epoch: Callable[[], object],
 ) -> Population:
-    """Train one group for all epochs, and bring the results to the host."""
     states = start_many(members.keys, config)._replace(key=shuffle_key, epoch=jnp.zeros((), jnp.int32))
     config = with_rates(config, members.learning_rates, members.momenta)
     evaluated = [evaluate_many(states.params, held_out, config.activation, config.cost)]

@@ -46,7 +46,7 @@ def test_a_sweep_leaves_a_table_a_map_and_a_summary(sweep, tmp_path):
         ("--learning-rate", "--learning-rate (none): expected at least one value"),
         ("--momentum 0.9 0.9", "--momentum 0.9 0.9: expected each value once"),
         ("--learning-rate nan", "--learning-rate nan: expected"),
-        ("--seeds 300000000", "--seeds 300000000: expected from 1 to 20,000"),
+        ("--seeds 300000000", "--seeds 300000000: expected from 1 to 200,000"),
         ("--batch-size 5000", "--batch-size 5000: expected at most the 1,195 examples"),
         ("--group-size 0", "--group-size 0: expected"),
         (f"--run-dir {shlex.quote(__file__)}", __file__),
