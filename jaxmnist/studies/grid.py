@@ -5,6 +5,7 @@ A sweep holds out one fold of the training set; k-fold cross-validation holds ou
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, product
 from operator import attrgetter
@@ -13,7 +14,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key, Shaped
+from jaxtyping import Array, Float, Int, Key, UInt8
 
 from jaxmnist.config import Config, validate
 from jaxmnist.dataset import Dataset, stratified_folds, take
@@ -56,7 +57,7 @@ class Measured(NamedTuple):
     accuracy: Float[np.ndarray, "networks"]  # share of the held-out examples, 0 to 1
     training_cost: Float[np.ndarray, "networks"]  # mean cost of the last epoch's minibatches
     diverged_at: Int[np.ndarray, "networks"]  # the step from 1, as in `population.Population`; 0 if never
-    weights_sha256: Shaped[np.ndarray, "networks"]  # 64 hex digits as bytes; see `weights_sha256`
+    weights_sha256: UInt8[np.ndarray, "networks 32"]  # see `weights_sha256`
 
 
 class Result(NamedTuple):
@@ -68,7 +69,7 @@ class Result(NamedTuple):
     accuracy: Float[np.ndarray, "settings folds seeds"]
     training_cost: Float[np.ndarray, "settings folds seeds"]
     diverged_at: Int[np.ndarray, "settings folds seeds"]
-    weights_sha256: Shaped[np.ndarray, "settings folds seeds"]
+    weights_sha256: UInt8[np.ndarray, "settings folds seeds 32"]
 
 
 def combine(
@@ -171,15 +172,21 @@ def measured(trained: Population) -> Measured:
     return Measured(cost, accuracy, trained.running_cost[:, -1], trained.diverged_at, weights_sha256(trained.params))
 
 
-def weights_sha256(params: Params) -> Shaped[np.ndarray, "networks"]:
-    """Compute each network's sha256, that of its weights' and biases' bytes, layer by layer, with a leading axis."""
-    leaves = [np.ascontiguousarray(leaf) for leaf in jax.tree.leaves(params)]
+def weights_sha256(params: Params) -> UInt8[np.ndarray, "networks 32"]:
+    """Compute the sha256 of each network of a population: that of its weights' and biases' bytes, layer by layer."""
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(params)]
     digests = [hashlib.sha256(b"".join(leaf[row].tobytes() for leaf in leaves)) for row in range(len(leaves[0]))]
-    return np.array([digest.hexdigest() for digest in digests], "S64")
+    return np.stack([np.frombuffer(digest.digest(), np.uint8) for digest in digests])
+
+
+def sha256(grid: Grid, data_sha256: str) -> str:
+    """Compute the sha256 of all that decides the numbers of a resolved grid: itself and its data."""
+    content = {**grid._asdict(), "configs": [config.to_json() for config in grid.configs], "data": data_sha256}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def assemble(grid: Grid, train_set: Dataset, finished: Iterable[tuple[Group, Measured]]) -> Result:
-    """Put what was measured of all groups of a resolved grid together."""
+    """Put what was measured of the groups of a resolved grid together; zeros stand for those that aren't finished."""
     shape = len(grid.configs), grid.held_out, grid.seeds
     cost, accuracy, training_cost = np.zeros((3, *shape))
     result = Result(
@@ -189,7 +196,7 @@ def assemble(grid: Grid, train_set: Dataset, finished: Iterable[tuple[Group, Mea
         accuracy,
         training_cost,
         np.zeros(shape, int),
-        np.zeros(shape, "S64"),
+        np.zeros((*shape, 32), np.uint8),
     )
     for group, values in finished:
         for name, column in values._asdict().items():
