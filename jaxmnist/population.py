@@ -15,8 +15,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Key, Shaped
 
+from jaxmnist import devices
 from jaxmnist.config import Config, validate
 from jaxmnist.dataset import Dataset
 from jaxmnist.metrics import Metrics, evaluate
@@ -91,6 +93,7 @@ def train_population(
     config: Config,
     group_size: int = GROUP_SIZE,
     on_progress: Callable[[int], object] = lambda epochs: None,
+    mesh: Mesh | None = None,
 ) -> Population:
     """Train all members of a population.
 
@@ -104,6 +107,7 @@ def train_population(
         config: the recipe; `members` has its learning rate and momentum.
         group_size: most members to train at once; memory grows with it.
         on_progress: called after each epoch of a group with the number of its networks.
+        mesh: a row of devices that share every group; None for the one that the data is on.
 
     Raises:
         ValueError: if the recipe or a member breaks a rule of `config.validate`, or the group size isn't positive.
@@ -116,7 +120,7 @@ def train_population(
     groups = []
     for first in range(0, count, size):
         group: Members = jax.tree.map(lambda column, first=first: column[first : first + size], members)
-        groups.append(train_group(group, size, shuffle_key, train_set, held_out, config, on_progress))
+        groups.append(train_group(group, size, shuffle_key, train_set, held_out, config, on_progress, mesh))
     population: Population = jax.tree.map(lambda *parts: np.concatenate(parts), *groups)
     return population
 
@@ -138,29 +142,20 @@ def train_group(
     held_out: Dataset,
     config: Config,
     on_progress: Callable[[int], object] = lambda epochs: None,
+    mesh: Mesh | None = None,
 ) -> Population:
     """Train one group for all epochs, and bring the results to the host; the other arguments are `train_population`'s.
 
-    The program is compiled for `size` members. Copies of the last fill a smaller group up, so that it needs no program
-    of its own.
+    The program is compiled for `size` members, or as many more as give every device an equal share. Copies of the last
+    fill a smaller group up, so that it needs no program of its own.
     """
+    mesh = mesh or devices.mesh(list(train_set.images.devices())[:1], "population")
     count = len(members.learning_rates)
-    rows = np.minimum(np.arange(size), count - 1)
-    filled: Members = jax.tree.map(lambda column: column[rows], members)
-    trained = _train_members(filled, shuffle_key, train_set, held_out, config, partial(on_progress, count))
-    group: Population = jax.tree.map(lambda leaf: leaf[:count], trained)
-    return group
-
-
-def _train_members(
-    members: Members,
-    shuffle_key: Key[Array, ""],
-    train_set: Dataset,
-    held_out: Dataset,
-    config: Config,
-    report_epoch: Callable[[], object],
-) -> Population:
-    states = start_many(members.keys, config)._replace(key=shuffle_key, epoch=jnp.zeros((), jnp.int32))
+    rows = np.minimum(np.arange(-(-size // mesh.size) * mesh.size), count - 1)
+    members = devices.divided(jax.tree.map(lambda column: column[rows], members), mesh)
+    shuffle_key, train_set, held_out = devices.replicated((shuffle_key, train_set, held_out), mesh)
+    states = devices.each_on_its_share(start_many, mesh)(members.keys, config)
+    states = states._replace(key=shuffle_key, epoch=devices.replicated(jnp.zeros((), jnp.int32), mesh))
     config = with_rates(config, members.learning_rates, members.momenta)
     evaluated = [evaluate_many(states.params, held_out, config.activation, config.cost)]
     running_costs, bad_steps = [], []
@@ -170,15 +165,17 @@ def _train_members(
         running_costs.append(running_cost)
         bad_steps.append(bad_step)
         evaluated[-1].cost.block_until_ready()  # so that progress is reported when it is made
-        report_epoch()
+        on_progress(count)
     metrics: Metrics = jax.tree.map(lambda *epochs: np.stack(epochs, axis=1), *jax.device_get(evaluated))
     steps = count_steps(config, train_set.labels.shape[0])
-    return Population(
+    group = Population(
         jax.device_get(states.params),
         np.stack(jax.device_get(running_costs), axis=1),
         metrics,
         _diverged_at(np.stack(jax.device_get(bad_steps), axis=1), np.isfinite(metrics.cost[:, -1]), steps),
     )
+    trained: Population = jax.tree.map(lambda leaf: leaf[:count], group)
+    return trained
 
 
 @jax.jit

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Key, UInt8
 
 from jaxmnist.config import Config, validate
@@ -139,6 +140,7 @@ def train_groups(
     train_set: Dataset,
     chosen: Sequence[Group],
     on_progress: Callable[[int], object] = lambda epochs: None,
+    mesh: Mesh | None = None,
 ) -> Iterator[Population]:
     """Train some groups of a resolved grid, one after the other.
 
@@ -150,6 +152,7 @@ def train_groups(
         train_set: what is divided into folds.
         chosen: the groups to train, some of `groups`.
         on_progress: called with the number of networks that have made an epoch.
+        mesh: as in `train_population`.
     """
     folds_key, shuffles_key = jax.random.split(key)
     indices = stratified_folds(folds_key, train_set.labels, grid.folds)
@@ -163,7 +166,7 @@ def train_groups(
             momenta = jnp.array([config.momentum for config in configs], float)
             seeds = np.array([grid.first_seed + start for start in group.starts], np.uint32)
             members = Members(jax.vmap(jax.random.key)(seeds), rates, momenta)
-            yield train_group(members, group.size, shuffle_keys[fold], learnt, held_out, configs[0], on_progress)
+            yield train_group(members, group.size, shuffle_keys[fold], learnt, held_out, configs[0], on_progress, mesh)
 
 
 def measured(trained: Population) -> Measured:
