@@ -15,7 +15,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep matplotlib's log to itself: what it says of a user's configuration and of its cache is no concern of ours."""
+    """Silence matplotlib's log: what it says of a user's configuration and of its cache changes nothing here."""
     logger = logging.getLogger("matplotlib")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

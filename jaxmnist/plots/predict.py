@@ -46,12 +46,11 @@ def _draw_digit(
     panels = part.subplot_mosaic([["picture", "pixels"], ["outputs", "outputs"]], height_ratios=(1.2, 1))
     part.suptitle(textwrap.fill(title, TITLE_WIDTH), fontsize=10)
     (height, width), step = grey.shape, -(-max(grey.shape) // MOST_SIDE)
-    shades = {"vmin": 0, "vmax": 255, "interpolation": "nearest"}
-    panels["picture"].imshow(grey[::step, ::step], cmap="gray", extent=(0, width, height, 0), **shades)
+    panels["picture"].imshow(grey[::step, ::step], cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0))
     top, left, bottom, right = digit.box
     box = Rectangle((left, top), right - left, bottom - top, fill=False, color=ORANGE, linewidth=1.5)
     panels["picture"].add_patch(box)
-    panels["pixels"].imshow(digit.image.reshape(28, 28), cmap="gray_r", **shades)
+    panels["pixels"].imshow(digit.image.reshape(28, 28), cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
     for name, what in (("picture", "the picture"), ("pixels", "as MNIST would have it")):
         panels[name].set_title(what, fontsize=8, color="0.35")
         panels[name].set(xticks=[], yticks=[])

@@ -85,8 +85,8 @@ def weight_maps(before: Float[np.ndarray, "neurons 784"], after: Float[np.ndarra
         mosaic = axes.imshow(_mosaic(weights[:MAPS]), cmap=SIGNED, vmin=-limit, vmax=limit, interpolation="nearest")
         axes.set_title(title)
         axes.set_axis_off()
-        style = {"orientation": "horizontal", "extend": "both", "ticks": MaxNLocator(4)}
-        figure.colorbar(mosaic, cax=bar, label="weight: orange lowers the neuron, blue raises it", **style)
+        label = "weight: orange lowers the neuron, blue raises it"
+        figure.colorbar(mosaic, cax=bar, location="bottom", extend="both", ticks=MaxNLocator(4), label=label)
     return figure
 
 
