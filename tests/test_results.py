@@ -65,4 +65,6 @@ def test_the_report_says_when_a_network_only_guesses():
         **{"learned": True, "steps": 3, "seconds": {"train": 2.0}, "examples_per_second": 1_000},
     }
     assert report(summary).startswith("test accuracy 95.04% (9,504 of 10,000)")
+    resumed = report({**summary, "seconds": {"compile": 0.5, "load": 0.1, "train": 2.0}})  # sorted by a checkpoint
+    assert "\nload 0.10 s, compile 0.50 s, train 2.00 s · " in resumed
     assert report({**summary, "learned": False}).startswith("note: after 3 steps it does no better than guessing yet")

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxmnist.cli.console import progress
-from jaxmnist.cli.figures import write_figures
+from jaxmnist.cli.drawing import write_figures
 from jaxmnist.cli.options import Data, DataOptions, OptionalPath, load_data, select_device
 from jaxmnist.plots.race import figures
 from jaxmnist.population import make_members

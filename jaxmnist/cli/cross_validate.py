@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import jax
 import tyro
 
-from jaxmnist.cli.figures import write_figures
+from jaxmnist.cli.drawing import write_figures
 from jaxmnist.cli.options import load_data, select_device
 from jaxmnist.cli.sweep import GridOptions, train_grid
 from jaxmnist.config import Config

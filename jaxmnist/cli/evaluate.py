@@ -10,7 +10,7 @@ import numpy as np
 import tyro
 
 from jaxmnist.cli import options as shared
-from jaxmnist.cli.figures import write_figures
+from jaxmnist.cli.drawing import write_figures
 from jaxmnist.plots.evaluation import figures
 from jaxmnist.runs import folder as run_folder
 from jaxmnist.runs import results

@@ -8,7 +8,7 @@ import numpy as np
 import tyro
 
 from jaxmnist.cli import options as shared
-from jaxmnist.cli.figures import write_figures
+from jaxmnist.cli.drawing import write_figures
 from jaxmnist.config import Config
 from jaxmnist.plots.explanation import figures
 from jaxmnist.runs import folder as run_folder

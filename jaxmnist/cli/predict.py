@@ -201,7 +201,7 @@ def _report(readings: Sequence[Reading], several: bool) -> list[str]:
 def _write_figure(run_dir: Path, run: str, readings: Sequence[Reading], originals: Sequence[np.ndarray]) -> None:
     """Draw the first readings, as many as there are originals, named by their files and without private paths."""
     # Imported here, since matplotlib takes 0.3 s to import and only --show needs it.
-    from jaxmnist.cli.figures import write_figures
+    from jaxmnist.cli.drawing import write_figures
     from jaxmnist.plots.predict import figures
 
     some = f"the first {len(originals)} of {len(readings):,} digits, " if len(readings) > len(originals) else ""

@@ -2,7 +2,6 @@
 
 import dataclasses
 import shlex
-import sys
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +9,7 @@ from typing import Any, Literal
 import jax
 
 from jaxmnist.cli.console import progress
-from jaxmnist.cli.figures import write_figures
+from jaxmnist.cli.drawing import write_figures
 from jaxmnist.cli.options import (
     Data,
     DataOptions,
@@ -109,8 +108,7 @@ def train_grid(
     count, epochs = len(networks.configs) * networks.held_out * networks.seeds, networks.configs[0].epochs
     key = jax.random.fold_in(jax.random.key(0), 2)  # 0 and 1 would give the two keys of the network from seed 0
     begin = time.perf_counter()
-    print(f"training {count} networks for {epochs} epochs each", file=sys.stderr, flush=True)
-    with progress(count * int(epochs), "epochs") as on_progress:
+    with progress(count * int(epochs), f"epochs ({count} networks × {epochs})") as on_progress:
         result = grid.run(key, networks, splits.train, on_progress)
     seconds = time.perf_counter() - begin
     write_atomically(csv, grid_report.to_csv(result).encode())

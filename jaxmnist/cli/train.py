@@ -15,7 +15,7 @@ import tyro
 
 from jaxmnist.cli import console, field_names, with_options
 from jaxmnist.cli import options as shared
-from jaxmnist.cli.figures import write_figures
+from jaxmnist.cli.drawing import write_figures
 from jaxmnist.config import RECIPES, Config, config_from, validate
 from jaxmnist.devices import Platform
 from jaxmnist.metrics import outputs

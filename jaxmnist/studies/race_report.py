@@ -122,13 +122,14 @@ def _compared(ratio: Float[np.ndarray, "3"], claim: Claim, spread: bool = False)
 
 def _conclusions(result: Result) -> Iterator[str]:
     for claim, best, same in assess(result):
-        line = f"{verdict(best).upper()}: {claim.says}."
         ratios = {cost: finding.ratio for cost, finding in zip(result.settings.thresholds, best, strict=True)}
         reached = [cost for cost, ratio in ratios.items() if 0 < ratio[1] < np.inf]
         by_one = [cost for cost, ratio in ratios.items() if not np.isnan(ratio[1])]
+        said = "No seed reached any of the costs"
         if by_one:
             cost = min(reached, default=max(by_one))
-            line += f" Down to cost {cost:g}: {_compared(ratios[cost], claim)}."
+            said = f"Down to cost {cost:g}: {_compared(ratios[cost], claim)}"
+        line = f"{verdict(best).upper()}: {claim.says}. {said}."
         if same and verdict(same) != verdict(best):
             line += f" At the same learning rate for both: {verdict(same)}."
         yield line

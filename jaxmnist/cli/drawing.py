@@ -25,5 +25,5 @@ def write_figures(folder: Path, draw: Callable[..., Figures], *arguments: Any) -
 
 
 def _warn(name: str, problem: Exception) -> None:
-    reason = " ".join(f"{type(problem).__name__}: {problem}".split())
+    reason = " ".join(f"{type(problem).__name__}: {problem}".split()).rstrip(":")
     print(f"warning: no {name}, all else is written ({reason})", file=sys.stderr)
