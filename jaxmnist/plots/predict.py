@@ -13,7 +13,7 @@ from jaxmnist.handwriting.normalise import Normalised
 from jaxmnist.plots.style import BLUE, ORANGE
 
 MOST_SIDE = 600  # pixels on a side of a drawn original; a larger one is thinned out
-TITLE_WIDTH = 44  # characters in a line of a title; a longer one would cover the title beside it
+TITLE_WIDTH = 36  # Latin letters in a line of a title, twice as many as of wider characters
 ACROSS = 4  # digits in a row
 
 
@@ -44,7 +44,7 @@ def _draw_digit(
 ) -> Axes:
     """Draw one digit; return the panel of its outputs."""
     panels = part.subplot_mosaic([["picture", "pixels"], ["outputs", "outputs"]], height_ratios=(1.2, 1))
-    part.suptitle(textwrap.fill(title, TITLE_WIDTH), fontsize=10)
+    part.suptitle(textwrap.fill(title, TITLE_WIDTH if title.isascii() else TITLE_WIDTH // 2), fontsize=10)
     (height, width), step = grey.shape, -(-max(grey.shape) // MOST_SIDE)
     panels["picture"].imshow(grey[::step, ::step], cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0))
     top, left, bottom, right = digit.box

@@ -54,14 +54,19 @@ def png(figure: Figure) -> bytes:
 
 
 def _draw_all_characters(texts: Sequence[Text]) -> None:
-    """Draw characters that the usual font lacks, such as Hangul, in an installed font that has them, or as escapes."""
+    """Draw characters that the usual font lacks, such as Hangul, in an installed font that has most of them."""
     lacking = _lacking(FT2Font(findfont(FONT)), {character for text in texts for character in text.get_text()} - {"\n"})
     if not lacking:
         return
     family, still_lacking = _font_with(lacking)
     for text in texts:
-        text.set_text("".join(ascii(one)[1:-1] if one in still_lacking else one for one in text.get_text()))
+        text.set_text("".join(_instead(one) if one in still_lacking else one for one in text.get_text()))
         text.set_fontfamily([FONT, *family])
+
+
+def _instead(character: str) -> str:
+    """What is drawn for a character that no font has: ?, or an escape if it isn't one to be seen."""
+    return "?" if character.isprintable() else ascii(character)[1:-1]
 
 
 def _font_with(characters: set[str]) -> tuple[list[str], set[str]]:
