@@ -28,19 +28,23 @@ class RemoteFile(NamedTuple):
     sha256: str  # of its content, in hexadecimal
 
 
-def fetch(remote: RemoteFile, path: Path, on_progress: Callable[[int], object] = lambda arrived: None) -> None:
+def fetch(remote: RemoteFile, path: Path, on_progress: Callable[[int], object] = lambda arrived: None) -> bytes:
     """Download a file into memory, verify it, and only then write it to `path`, whose folder exists.
+
+    Returns:
+        The file's content.
 
     Raises:
         DownloadError: if the server doesn't answer in time, stalls, or sends anything but this file.
     """
-    content = _transfer(remote, on_progress)
+    content = bytes(_transfer(remote, on_progress))
     if hashlib.sha256(content).hexdigest() != remote.sha256:
         raise DownloadError(f"{remote.url}: what arrived has another sha256 than the expected {remote.sha256}")
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".download-") as folder:
         temporary = Path(folder, path.name)
         temporary.write_bytes(content)
         temporary.replace(path)
+    return content
 
 
 def _transfer(remote: RemoteFile, on_progress: Callable[[int], object]) -> bytearray:
