@@ -112,11 +112,11 @@ def cache_dir() -> Path:
 def cache_folder(name: str) -> Path:
     """Return a folder of this name in the cache; the folders that it makes for it are this user's only."""
     folder = cache_dir() / name
-    try:
-        for made in (*reversed(folder.parents), folder):  # `parents=True` makes those above by the umask only
+    for made in (*reversed(folder.parents), folder):  # `parents=True` makes those above by the umask only
+        try:
             made.mkdir(mode=0o700, exist_ok=True)
-    except OSError as problem:
-        raise _unusable(folder, problem) from problem
+        except OSError as problem:
+            raise _unusable(made, problem) from problem
     return folder
 
 
