@@ -20,22 +20,13 @@ from jaxmnist.sources.idx import (
     MAX_EXAMPLES,
     MAX_MEMBERS,
     QMNIST_LABELS,
-    decode_images,
-    decode_labels,
-    read_file,
+    read_images,
+    read_labels,
 )
 
 
-def read_images(path):
-    return decode_images(path, read_file(path))
-
-
-def read_labels(path):
-    return decode_labels(path, read_file(path), LABELS)
-
-
 def read_qmnist_labels(path):
-    return decode_labels(path, read_file(path), QMNIST_LABELS)
+    return read_labels(path, kind=QMNIST_LABELS)
 
 
 READERS = {"images": read_images, "labels": read_labels, "QMNIST labels": read_qmnist_labels}
@@ -288,10 +279,8 @@ PIXELS_OF_ALL = MAX_EXAMPLES * 784
 READ_IN_LITTLE_MEMORY = """
 import gzip, resource, sys, time
 from pathlib import Path
-from jaxmnist.sources.idx import LABELS, decode_images, decode_labels, read_file
+from jaxmnist.sources.idx import read_images, read_labels
 
-read_images = lambda path: decode_images(path, read_file(path))
-read_labels = lambda path: decode_labels(path, read_file(path), LABELS)
 for path, read, allowed in eval(sys.argv[1]):
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + allowed, -1))

@@ -20,7 +20,7 @@ from jaxmnist.dataset import Dataset
 from jaxmnist.sources.digits import load_digits_like_mnist
 from jaxmnist.sources.download import DownloadError, RemoteFile, fetch
 from jaxmnist.sources.folder import MNIST_LAYOUT, QMNIST_LAYOUT, Layout, find_files
-from jaxmnist.sources.idx import decode_images, decode_labels, read_file
+from jaxmnist.sources.idx import read_file, read_images, read_labels
 
 DownloadedName = Literal["mnist", "fashion_mnist", "kmnist"]
 DatasetName = Literal["auto", DownloadedName, "qmnist", "digits", "custom"]
@@ -176,8 +176,8 @@ Arrays = list[UInt8[np.ndarray, "..."]]
 def _decode(paths: Sequence[Path], contents: Sequence[bytes], layout: Layout) -> Arrays:
     arrays: Arrays = []
     for index in (0, 2):
-        images = decode_images(paths[index], contents[index])
-        labels = decode_labels(paths[index + 1], contents[index + 1], layout.labels)
+        images = read_images(paths[index], contents[index])
+        labels = read_labels(paths[index + 1], contents[index + 1], layout.labels)
         if len(images) != len(labels):
             problem = f"{paths[index + 1]}: {len(labels):,} labels, expected {len(images):,}"
             raise ValueError(f"{problem} as images in {paths[index]}")

@@ -60,13 +60,13 @@ def read_file(path: Path) -> bytes:
         raise OSError(f"{path}: can't be read ({problem.strerror}), expected an IDX file") from problem
 
 
-def decode_images(path: Path, content: bytes) -> UInt8[np.ndarray, "n 784"]:
-    """Decode 28×28 images from a file's bytes: a row of 784 bytes each, from 0 for paper to 255 for ink."""
+def read_images(path: Path, content: bytes | None = None) -> UInt8[np.ndarray, "n 784"]:
+    """Read 28×28 images, a row of 784 bytes each, from 0 for paper to 255 for ink; `content` is what the file holds."""
     return np.frombuffer(_items(path, content, IMAGES), np.uint8).reshape(-1, 784)
 
 
-def decode_labels(path: Path, content: bytes, kind: Kind) -> UInt8[np.ndarray, "n"]:
-    """Decode labels 0 to 9 from a file's bytes."""
+def read_labels(path: Path, content: bytes | None = None, kind: Kind = LABELS) -> UInt8[np.ndarray, "n"]:
+    """Read labels 0 to 9; `content` is what the file holds, if that is known already."""
     items = _items(path, content, kind)
     labels = np.frombuffer(items, ">i4").reshape(-1, 8)[:, 0] if kind == QMNIST_LABELS else np.frombuffer(items, "u1")
     wrong = (labels < 0) | (labels > 9)
@@ -76,8 +76,9 @@ def decode_labels(path: Path, content: bytes, kind: Kind) -> UInt8[np.ndarray, "
     return labels.astype(np.uint8)
 
 
-def _items(path: Path, content: bytes, kind: Kind) -> bytes:
+def _items(path: Path, content: bytes | None, kind: Kind) -> bytes:
     """Return all items' bytes, unpacked, without the header."""
+    content = read_file(path) if content is None else content
     file: io.BufferedIOBase = io.BytesIO(content)
     if content.startswith(b"\x1f\x8b"):
         if content.count(b"\x1f\x8b\x08") > MAX_MEMBERS:  # each costs time, even an empty one
