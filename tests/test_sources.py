@@ -214,7 +214,7 @@ def test_a_subfolder_named_like_the_data_set_is_the_folder(tmp_path, monkeypatch
     monkeypatch.setenv("JAXMNIST_DATA_DIR", str(tmp_path))
     assert load_with_notice("kmnist", None, print).origin == str(tmp_path / "kmnist")
     assert load("custom").origin == str(tmp_path / "kmnist")
-    with pytest.raises(ValueError, match=r"JAXMNIST_DATA_DIR=.*: no train-images-idx3-ubyte, no .* there"):
+    with pytest.raises(ValueError, match=r"JAXMNIST_DATA_DIR=.*: no train-images-idx3-ubyte there, nor train-lab"):
         load("mnist")
 
 
@@ -231,7 +231,7 @@ def test_a_folder_is_refused_with_what_is_missing(folder, tmp_path, monkeypatch)
         load("mnist", folder / "t10k-labels-idx1-ubyte")
     (folder / "t10k-labels-idx1-ubyte").unlink()
     (folder / "train-images-idx3-ubyte").unlink()
-    missing = "no train-images-idx3-ubyte, no t10k-labels-idx1-ubyte there"
+    missing = "no train-images-idx3-ubyte there, nor t10k-labels-idx1-ubyte"
     with pytest.raises(ValueError, match=rf"data_dir=.*: {missing}, expected the four"):
         load("auto", folder)
     (folder / "emnist-mnist-train-images-idx3-ubyte.gz").touch()

@@ -80,9 +80,9 @@ def _find(data_dir: Path, name: str, argument: str) -> Found:
             if not missing:
                 return Found(folder, layout, tuple(paths[file] for file in layout.files))
             fewest = min(fewest, missing, key=len)
-    emnist = any(file.startswith("emnist-") for file in others)
+    emnist, nor = any(file.startswith("emnist-") for file in others), ", nor ".join(["", *fewest[1:]])
     raise ValueError(
-        f"{argument}={data_dir}: no {', no '.join(fewest)} there, expected the four IDX files, gzipped or plain; "
+        f"{argument}={data_dir}: no {fewest[0]} there{nor}, expected the four IDX files, gzipped or plain; "
         + ("EMNIST, which is there, turns its images and has letters: it can't be read as MNIST; " if emnist else "")
         + f"leave {argument}=… out to download MNIST"
     )
