@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -290,6 +291,19 @@ def test_a_run_stopped_by_an_earlier_version_is_resumed_from_a_moved_folder(run,
     for ours, theirs in zip(*(network.params for network in networks), strict=True):
         # The first six epochs may come from another kind of processor, and rounding grows along 2,400 steps.
         np.testing.assert_allclose(ours.weights, theirs.weights, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_a_run_remembers_the_folder_that_held_its_data(run, tmp_path, small_dir, monkeypatch):
+    monkeypatch.delenv("JAXMNIST_DATA_DIR")
+    shutil.copytree(small_dir, tmp_path / "data" / "kmnist")
+    assert run(*SMALL, "--dataset", "kmnist", "--data-dir", "data", "--epochs", 1, "--run-dir", "r")[0] == 0
+    shutil.copytree(small_dir, tmp_path / "data" / "mnist")  # which comes first where no data set is named
+    (tmp_path / "data" / "mnist" / "t10k-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 60]) + bytes(60))
+    config = json.loads((tmp_path / "r" / "config.json").read_text())
+    assert (config["dataset"], config["data_dir"]) == ("custom", str(tmp_path / "data" / "kmnist"))
+    code, _out, err = run("--resume", "r", "--epochs", 2)
+    assert (code, err) == (0, "")
 
 
 def test_a_broken_config_is_refused_by_name(run, tmp_path):

@@ -60,8 +60,9 @@ def find_files(data_dir: Path, name: str, argument: str) -> Found:
     """
     try:
         if not data_dir.is_dir():
-            found = "is a file" if data_dir.exists() else "no such folder"
-            raise ValueError(f"{argument}={data_dir}: {found}, expected a folder with the four IDX files")
+            file, none = "is a file, expected the folder that it is in", "no such folder, expected one"
+            problem = f"{file if data_dir.exists() else none} with the four IDX files"
+            raise ValueError(f"{argument}={data_dir}: {problem}; leave {argument}=… out to download MNIST")
         return _find(data_dir, name, argument)
     except OSError as problem:
         raise ValueError(f"{argument}={data_dir}: can't be read ({problem.strerror}), expected a folder") from problem

@@ -127,5 +127,5 @@ def _description(start: bytes, kind: Kind) -> str:
         if start.lstrip(b"\xef\xbb\xbf \r\n").startswith(sign):
             return f"is {description}; {expected}"
     other = {known.magic: known.name for known in (IMAGES, LABELS, QMNIST_LABELS)}.get(int.from_bytes(start[:4]))
-    swapped = f"; these are {other}, are two files swapped?" if other else ""
+    swapped = f"; these are {other}: are two files swapped, or is it misnamed?" if other else ""
     return f"magic number 0x{start[:4].hex()}, {expected}{swapped}"
