@@ -86,7 +86,9 @@ def weight_maps(before: Float[np.ndarray, "neurons 784"], after: Float[np.ndarra
         axes.set_title(title)
         axes.set_axis_off()
         label = "weight: orange lowers the neuron, blue raises it"
-        figure.colorbar(mosaic, cax=bar, location="bottom", extend="both", ticks=MaxNLocator(4), label=label)
+        figure.colorbar(
+            mosaic, cax=bar, location="bottom", extend="both", ticks=MaxNLocator(5, steps=[1, 2, 5, 10]), label=label
+        )
     return figure
 
 
