@@ -129,3 +129,12 @@ def test_csv_has_a_line_for_each_network():
         "training_cost": "0.3333333",
         "diverged_at_step": "",
     }
+
+
+def test_sgd_has_no_momentum():
+    configs = combine(Config(epochs=3), ["sgd"], [32], [0.9], [0.1])
+    result = make([0.2], [0.1])
+    result = result._replace(grid=result.grid._replace(configs=configs))
+    assert rank(result)[0].effective_rate == 0.1
+    assert "sgd           32  none      0.1      0.1" in report(result, 0.15)
+    assert conclusion(result).startswith("Best: sgd, batch 32, η 0.1, by ")

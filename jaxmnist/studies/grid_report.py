@@ -20,7 +20,7 @@ class Row(NamedTuple):
     batch_size: int
     momentum: float  # μ
     learning_rate: float  # η
-    effective_rate: float  # η/(1−μ)
+    effective_rate: float  # η/(1−μ); of SGD, which has no momentum, η
     cost: float  # mean
     cost_error: float
     accuracy: float  # mean
@@ -59,7 +59,7 @@ def rank(result: Result) -> list[Row]:
                 batch_size=int(config.batch_size),
                 momentum=momentum,
                 learning_rate=rate,
-                effective_rate=round(rate / (1 - momentum), 6),
+                effective_rate=round(rate if config.optimizer == "sgd" else rate / (1 - momentum), 6),
                 cost=float(mean_cost[0][place]),
                 cost_error=float(mean_cost[1][place]),
                 accuracy=float(mean_accuracy[0][place]),
@@ -140,7 +140,8 @@ def _table_lines(rows: Sequence[Row], same: Sequence[Row], networks: int, metric
     scale, digits, behind = (1, 4, "cost above best") if metric == "cost" else (100, 2, "points below best")
     yield f"optimizer  batch     μ        η  η/(1−μ)     cost   accuracy (%)  lowest to highest  {behind}"
     for row in rows:
-        line = f"{row.optimizer:<9}{row.batch_size:>7}{row.momentum:>6g}{row.learning_rate:>9g}{row.effective_rate:>9g}"
+        momentum = "none" if row.optimizer == "sgd" else f"{row.momentum:g}"
+        line = f"{row.optimizer:<9}{row.batch_size:>7}{momentum:>6}{row.learning_rate:>9g}{row.effective_rate:>9g}"
         if row.diverged:
             line += f"  {row.diverged} of {networks} networks diverged, the first at step {row.diverged_at_step:,}"
         else:
@@ -152,7 +153,8 @@ def _table_lines(rows: Sequence[Row], same: Sequence[Row], networks: int, metric
 
 
 def _name(row: Row) -> str:
-    return f"{row.optimizer}, batch {row.batch_size}, μ {row.momentum:g}, η {row.learning_rate:g}"
+    momentum = "" if row.optimizer == "sgd" else f"μ {row.momentum:g}, "
+    return f"{row.optimizer}, batch {row.batch_size}, {momentum}η {row.learning_rate:g}"
 
 
 def to_csv(result: Result) -> str:
