@@ -74,6 +74,13 @@ def test_1_bit_and_palettes_are_read():
     assert np.array_equal(read(encoded(palette, "PNG")), np.asarray(palette.convert("RGB").convert("L")))
 
 
+def test_a_gif_of_one_frame_is_a_picture():
+    palette = Image.fromarray(BLOCKS).quantize(12)
+    assert np.array_equal(read(encoded(palette, "GIF")), np.asarray(palette.convert("RGB").convert("L")))
+    seen = read(encoded(palette, "GIF", transparency=0))
+    assert set(seen[np.asarray(palette) == 0]) == {255}
+
+
 def test_transparent_parts_are_white_or_black_where_white_shows_too_little():
     ink = np.zeros((20, 20), np.uint8)
     ink[5:15, 8:12] = 255
@@ -109,13 +116,20 @@ FRAMES = {"save_all": True, "append_images": [Image.fromarray(255 - BLOCKS)]}
         (b"", "not a picture"),
         (b"digit", "not a picture"),
         (b"\x89PNG\r\n\x1a\n", "not a picture"),
-        (b"%PDF-1.7 ...", "not a picture"),
-        (encoded(Image.fromarray(GREY), "TIFF"), "not a picture"),
-        (encoded(Image.fromarray(GREY), "GIF"), "is a GIF"),
+        (b"%PDF-1.7 ...", "is a PDF document, expected .* or GIF; export it as JPEG or PNG"),
+        (encoded(Image.fromarray(GREY), "TIFF"), "is a TIFF picture, .*; export it as JPEG or PNG"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "is a HEIC photo, .*; export it as JPEG or PNG"),
+        (encoded(Image.fromarray(BLOCKS), "AVIF"), "is an AVIF picture, .*; export it as JPEG or PNG"),
+        (b"<?xml version='1.0'?>\n<!-- drawn -->\n<svg/>", "is an SVG drawing, .*; export it as JPEG or PNG"),
+        (b"\n<!DOCTYPE html><html><svg/></html>", "is a web page, .*; name the picture itself"),
+        (b"\0\5\x16\7\0\2\0\0Mac OS X        ", "what macOS keeps beside a file, .*; name the picture itself"),
+        (encoded(Image.fromarray(BLOCKS), "GIF", **FRAMES), "is an animation"),
         (encoded(Image.fromarray(BLOCKS), "PNG", **FRAMES), "is an animation"),
         (encoded(Image.fromarray(BLOCKS), "WEBP", **FRAMES), "is an animation"),
         (png_header(6400, 6400), "6400×6400 pixels, expected at most 40 million"),
         (png_header(12_000, 12_000), "at most 40 million"),
+        (png_header(65_536, 1), "65536×1 pixels, expected .* 65,535 a side; scale it down"),
+        (png_header(2, 20_000_000), "2×20000000 pixels, expected .* 65,535 a side; scale it down"),
         (png_header(2**31 - 1, 2**31 - 1), "at most 40 million"),
         (png_header(100, 100), "damaged or incomplete"),
         (png_header(0, 0), "expected"),
@@ -158,6 +172,12 @@ def test_folders_pipes_and_missing_files_are_refused(tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             read_file(path)
+
+
+def test_too_little_memory_is_no_damage(monkeypatch):
+    monkeypatch.setattr("jaxmnist.handwriting.decode._grey", lambda _: np.zeros(1 << 48))
+    with pytest.raises(MemoryError):
+        read(encoded(Image.fromarray(GREY), "PNG"))
 
 
 def test_an_endless_stream_is_refused():
