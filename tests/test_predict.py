@@ -12,6 +12,7 @@ import pytest
 from handwriting import enlarged, lit, pasted
 from PIL import Image
 
+from jaxmnist import handwriting, metrics
 from jaxmnist.cli import predict as predict_command
 from jaxmnist.cli.console import UNPRINTABLE
 from jaxmnist.handwriting.normalise import normalise
@@ -57,6 +58,18 @@ def test_one_picture_is_reported_with_its_ten_outputs(predict, tmp_path, digits)
     assert [row[:7] for row in rows] == [f"{digit}  {output:4.2f}" for digit, output in enumerate(outputs)]
     assert max(rows, key=lambda row: row.count("█")).startswith("7")
     assert any("█" in line[:28] for line in rest)
+
+
+def test_a_program_reads_a_picture_in_one_call_and_its_digit_in_another(tmp_path, digits):
+    network = load_network("best")
+    path = written(tmp_path / "seven.png", np.pad(enlarged(digits[0], 90), 10))
+    image = handwriting.read(str(path))
+    assert np.array_equal(image, normalise(np.asarray(Image.open(path))).image)
+    assert int(metrics.predict(network.params, image, network.config.activation, network.config.cost)) == 7
+    blank = written(tmp_path / "blank.png", np.zeros((9, 9), np.uint8))
+    for bad, message in ((blank, "blank"), (tmp_path / "absent.png", "no such file")):
+        with pytest.raises(ValueError, match=f"^{bad}: {message}"):
+            handwriting.read(bad)
 
 
 def test_json_has_every_reading_and_every_error(predict, tmp_path, digits):
