@@ -12,7 +12,7 @@ GOOD = {
     "checkpoint": (CHECKPOINT, {"epoch": 0, "seconds": {}}),
     "seconds": (TRAINED, {"train": 0.1}),
 }
-NO_TEXT, NO_NUMBER = (None, 1, [], {}), (None, "x", True, [], {}, float("nan"), float("inf"), -1, 10**30)
+NO_TEXT, NO_NUMBER = (None, 1, [], {}, "x" * 5_000), (None, "x", True, [], {}, float("nan"), float("inf"), -1, 10**30)
 WRONG = {
     ("config", "seed"): (*NO_NUMBER, 1.5, 2**32),
     ("config", "dataset"): NO_TEXT,
@@ -72,12 +72,13 @@ def test_json_of_any_utf_8_editor_is_read(tmp_path):
         (None, "No such file"),
         (b"[]", "found list"),
         (b"{", "Expecting"),
+        (b'{"seed": NaN}', "NaN isn't JSON"),
         (b"\xff", "decode"),
         (b"[" * 200_000, "recursion"),
         (b"9" * 5_000, "4300 digits"),
         (b" " * MAX_JSON_BYTES + b"{}", "at most 1,048,576 bytes"),
     ],
-    ids=range(7),
+    ids=range(8),
 )
 def test_a_file_without_an_object_is_refused_by_name(tmp_path, content, said):
     if content is not None:

@@ -10,7 +10,7 @@ from jaxmnist.config import Config, config_from
 
 MAX_JSON_BYTES = 1 << 20
 """Larger JSON files are refused; a run's take a thousandth of it."""
-MAX_EPOCH, MAX_SECONDS = 2**31 - 1, 1e12
+MAX_EPOCH, MAX_SECONDS, MAX_TEXT = 2**31 - 1, 1e12, 4_096
 
 Rule = tuple[Callable[[Any], bool], str]
 """Whether a value is allowed, and in words what is expected; a missing value is None."""
@@ -35,8 +35,12 @@ def _are_seconds(value: Any) -> bool:
     return isinstance(value, dict) and all(map(holds, value.values()))
 
 
-TEXT: Rule = (lambda value: isinstance(value, str), "text")
-OPTIONAL_TEXT: Rule = (lambda value: value is None or isinstance(value, str), "text or null")
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_TEXT
+
+
+TEXT: Rule = (_is_text, f"text of at most {MAX_TEXT:,} characters")
+OPTIONAL_TEXT: Rule = (lambda value: value is None or _is_text(value), f"{TEXT[1]}, or null")
 
 CONFIG = {
     "seed": _whole(2**32 - 1),
@@ -64,7 +68,7 @@ def read_json(path: Path, rules: Mapping[str, Rule]) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_JSON_BYTES or not path.is_file():
             raise ValueError(f"expected a regular file of at most {MAX_JSON_BYTES:,} bytes")
-        content = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
     except (OSError, ValueError, RecursionError) as problem:
         reason = getattr(problem, "strerror", None) or problem
         raise ValueError(f"{path}: {reason}; expected a file that a run wrote") from problem
@@ -72,6 +76,10 @@ def read_json(path: Path, rules: Mapping[str, Rule]) -> dict[str, Any]:
         raise ValueError(f"{path}: expected a JSON object, found {type(content).__name__}")
     check(path, content, rules)
     return content
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} isn't JSON")
 
 
 def check(path: Path, record: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
