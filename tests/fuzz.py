@@ -51,8 +51,9 @@ def tried(read, *given):
     try:
         return read(*given)
     except ValueError as problem:
-        assert 0 < len(str(problem)) < 2_000
-        raise Refused from problem
+        reason = str(problem)
+    assert 0 < len(reason) < 2_000
+    raise Refused(reason)
 
 
 def mutated(chance, content):
