@@ -290,14 +290,6 @@ def test_a_run_stopped_by_an_earlier_version_is_resumed_from_a_moved_folder(run,
         np.testing.assert_allclose(ours.weights, theirs.weights, atol=1e-3)
 
 
-def test_a_broken_config_is_refused_by_name(run, tmp_path):
-    for content, said in (("[]", "found list"), ('{"seed": 0}', "'config'"), ('{"seed": 0, "config": 3}', "recipe 3")):
-        (tmp_path / "config.json").write_text(content)
-        code, _out, err = run("--resume", ".")
-        assert code == 2
-        assert f"config.json: {said}" in err or said in err
-
-
 def test_a_failing_figure_loses_no_numbers_and_is_drawn_later(run, tmp_path, monkeypatch):
     assert run(*SMALL, "--epochs", 1, "--run-dir", "r")[0] == 0
     with monkeypatch.context() as patch:

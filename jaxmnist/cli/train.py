@@ -117,7 +117,7 @@ def _resume(options: ResumeOptions) -> int:
             run = results.Run(path, metadata, splits, config.resolved(len(splits.train.labels)), device)
             progress, warning = loop.resume(run)
             if warning:
-                print(f"warning: {warning}", file=sys.stderr)
+                print(console.printable(f"warning: {warning}"), file=sys.stderr)
             load = progress.seconds.get("load", 0.0) + seconds["load"]
             return _train(run, progress._replace(seconds={**progress.seconds, "load": load}))
 
@@ -154,7 +154,7 @@ def _finished(path: Path, config: Config) -> int | None:
     if summary.get("epochs") != config.epochs or not all((path / name).exists() for name in FIGURES):
         return None
     accuracy = f"test accuracy {summary['test_accuracy']:.2%}"
-    print(f"{path} is finished: {config.epochs} epochs, {accuracy}; to go on, add --epochs N")
+    print(f"{console.printable(str(path))} is finished: {config.epochs} epochs, {accuracy}; to go on, add --epochs N")
     return 0
 
 
@@ -162,7 +162,7 @@ def _train(run: results.Run, progress: results.RunState) -> int:
     """Train to the end, or until a signal, and show how it goes."""
     (name, origin, train_set, test_set, _), epochs = run.splits, int(run.config.epochs)
     print(
-        f"{run.device.device_kind} ({run.device.platform}) · {name} from {origin}: "
+        f"{run.device.device_kind} ({run.device.platform}) · {name} from {console.printable(origin)}: "
         f"{len(train_set.labels):,} training and {len(test_set.labels):,} test examples · "
         f"{'-'.join(map(str, run.config.sizes))}, {count_parameters(progress.state.params):,} parameters",
         flush=True,
