@@ -193,11 +193,11 @@ def test_memory_is_bounded(tmp_path, size):
     image.paste((0, 0, 0, 255), (100, 100, 500, 500))
     image.save(tmp_path / "large.png", compress_level=1)
     code = (
-        "import sys; from pathlib import Path; from jaxmnist.handwriting.decode import read_file;"
-        "from jaxmnist.handwriting.segment import segment;"
-        "peak = lambda: int(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0]);"
-        "before = peak();"
-        "grey = read_file(Path(sys.argv[1])); segment(grey);"
+        "import contextlib, sys; from pathlib import Path; from jaxmnist.handwriting.decode import read_file\n"
+        "from jaxmnist.handwriting.normalise import normalise\n"
+        "peak = lambda: int(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])\n"
+        "before, grey = peak(), read_file(Path(sys.argv[1]))\n"
+        "with contextlib.suppress(ValueError): normalise(grey)  # it may be no digit\n"
         "print(*grey.shape, peak() - before)"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "large.png")]
