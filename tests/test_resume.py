@@ -21,7 +21,20 @@ from jaxmnist.runs.loop import CHECKPOINT
 from jaxmnist.runs.records import SUMMARY, read_json
 
 TRAIN = Path(__file__).parent.parent / "train.py"
-SMALL = ("--sizes", "784", "4", "10", "--batch-size", "10", "--learning-rate", "0.1", "--seed", "5")
+SMALL = (
+    "--dataset",
+    "custom",
+    "--sizes",
+    "784",
+    "4",
+    "10",
+    "--batch-size",
+    "10",
+    "--learning-rate",
+    "0.1",
+    "--seed",
+    "5",
+)
 """A training whose epochs take a few milliseconds."""
 
 
@@ -122,6 +135,14 @@ def test_a_config_that_lies_is_one_line_that_names_the_value(stopped, command, n
         assert "expected " in line
 
 
+def test_a_config_without_a_data_folder_is_of_the_default_one(stopped, command, monkeypatch):
+    config = read_json(STOPPED / "config.json", {})
+    del config["data_dir"]
+    (stopped / "config.json").write_text(json.dumps(config))
+    monkeypatch.setenv("JAXMNIST_DATA_DIR", str(stopped))
+    assert "no train-images" in command("train", "--resume", stopped)[2]
+
+
 @pytest.mark.parametrize("content", SUMMARY_LIES, ids=range(len(SUMMARY_LIES)))
 def test_a_summary_that_lies_is_one_line_with_the_remedy(stopped, command, content):
     (stopped / "summary.json").write_text(json.dumps(content))
@@ -170,7 +191,7 @@ def test_a_run_stopped_by_signals_equals_one_never_stopped_bit_for_bit(run, begi
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_ends_a_long_epoch_at_once(begin, tmp_path, number):
-    long_epoch = ("--sizes", 784, 3000, 3000, 10, "--batch-size", 1, "--epochs", 3)
+    long_epoch = ("--dataset", "custom", "--sizes", 784, 3000, 3000, 10, "--batch-size", 1, "--epochs", 3)
     with begin(*long_epoch, "--run-dir", tmp_path / "r") as process:
         while not (tmp_path / "r" / CHECKPOINT).exists():  # written just before the first epoch
             time.sleep(0.1)

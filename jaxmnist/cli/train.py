@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import os
 import shlex
 import sys
 import time
@@ -85,7 +86,7 @@ def run(options: Options | ResumeOptions) -> int:
     config = config.resolved(len(splits.train.labels))
     metadata = {
         "dataset": splits.name,
-        "data_dir": data_dir and str(data_dir.absolute()),
+        "data_dir": data_dir and str(Path(splits.origin).absolute()),
         "origin": splits.origin,
         "data_sha256": loop.digest(splits),
         "platform": options.data.platform,
@@ -125,8 +126,11 @@ def _resume(options: ResumeOptions) -> int:
 def _recorded_data(metadata: Mapping[str, Any]) -> shared.DataOptions:
     """Return the data of a run by its config.json; a data folder that is gone isn't named."""
     platform: Platform = "cpu" if metadata.get("platform") == "cpu" else "auto"
-    data_dir = Path(metadata["data_dir"]) if metadata["data_dir"] and Path(metadata["data_dir"]).is_dir() else None
-    return shared.DataOptions(metadata["dataset"], data_dir, platform)
+    dataset, data_dir = metadata["dataset"], metadata.get("data_dir")
+    data_dir = Path(data_dir) if data_dir and Path(data_dir).is_dir() else None
+    if dataset == "mnist" and (data_dir or os.environ.get("JAXMNIST_DATA_DIR")):
+        dataset = "custom"  # as earlier versions called any folder's data; its sha256 tells whether it is the run's
+    return shared.DataOptions(dataset, data_dir, platform)
 
 
 def _with_epochs(metadata: Mapping[str, Any], recorded: Config, config: Config) -> dict[str, Any]:
