@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from jaxmnist.cli.console import printable
 from jaxmnist.plots.style import Figures, own_settings, png
 from jaxmnist.runs.files import write_atomically
 
@@ -26,4 +27,4 @@ def write_figures(folder: Path, draw: Callable[..., Figures], *arguments: Any) -
 
 def _warn(name: str, problem: Exception) -> None:
     reason = " ".join(f"{type(problem).__name__}: {problem}".split()).rstrip(":")
-    print(f"warning: no {name}, all else is written ({reason})", file=sys.stderr)
+    print(printable(f"warning: no {name}, all else is written ({reason})"), file=sys.stderr)
