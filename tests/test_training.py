@@ -120,6 +120,7 @@ def test_one_compilation_serves_every_learning_rate_and_momentum(few):
     assert len(set(results)) == 4
 
 
+@pytest.mark.slow
 def test_a_call_without_jit_runs_the_same_compiled_program(few):
     plain = train(jax.random.key(4), *few, SMALL)
     assert same_bits(plain, jax.jit(train)(jax.random.key(4), *few, SMALL))
@@ -156,14 +157,20 @@ def test_no_function_learns_from_or_measures_a_wrong_set(index, few):
             call()
 
 
-def test_labels_may_be_integers_of_any_type_and_must_be_digits(few):
+@pytest.mark.slow
+def test_labels_may_be_integers_of_any_type(few):
     train_set, test_set = few
     wide = train_set._replace(labels=np.asarray(train_set.labels, np.int64))
     assert same_bits(train(jax.random.key(0), wide, test_set, SMALL), train(jax.random.key(0), *few, SMALL))
+
+
+def test_labels_must_be_digits(few):
+    train_set, test_set = few
+    wide = train_set._replace(labels=np.asarray(train_set.labels, np.int64))
     with pytest.raises(ValueError, match=r"^train_set\.labels: from 1 to 10, expected digits from 0 to 9"):
         train(jax.random.key(0), wide._replace(labels=wide.labels + 1), test_set, SMALL)
     with pytest.raises(ValueError, match=r"^test_set\.labels: from 255 to 255"):
-        train(jax.random.key(0), *(train_set, test_set._replace(labels=jnp.full(100, 255, jnp.uint8))), SMALL)
+        train(jax.random.key(0), train_set, test_set._replace(labels=jnp.full(100, 255, jnp.uint8)), SMALL)
 
 
 def test_the_arguments_stay(few):
@@ -179,12 +186,12 @@ def test_an_optimizer_of_optax_s_can_be_passed(few):
     assert relative_distance(theirs.params, ours.params) < 1e-6  # 30 float32 steps
 
 
-plateau = partial(optax.contrib.reduce_on_plateau, patience=1, factor=0.5)
-optimizers_of_optax = {
+PLATEAU = partial(optax.contrib.reduce_on_plateau, patience=1, factor=0.5)
+OF_OPTAX = {
     "polyak_sgd": lambda: optax.polyak_sgd(0.1),
-    "reduce_on_plateau": lambda: optax.chain(optax.sgd(2.0), plateau()),
+    "reduce_on_plateau": lambda: optax.chain(optax.sgd(2.0), PLATEAU()),
     "adam": lambda: optax.adam(0.01),
-    "clip": lambda: optax.chain(optax.clip_by_global_norm(0.1), optax.adamw(0.01), plateau()),
+    "clip": lambda: optax.chain(optax.clip_by_global_norm(0.1), optax.adamw(0.01), PLATEAU()),
     "lion": lambda: optax.lion(0.01),
     "momo": lambda: optax.contrib.momo(0.1),
     "schedule_free": lambda: optax.contrib.schedule_free_sgd(0.1),
@@ -197,20 +204,17 @@ optimizers_of_optax = {
 
 @pytest.mark.parametrize(
     "name",
-    [
-        name if index < 2 else pytest.param(name, marks=pytest.mark.slow)
-        for index, name in enumerate(optimizers_of_optax)
-    ],
+    ["reduce_on_plateau", *(pytest.param(name, marks=pytest.mark.slow) for name in OF_OPTAX if "plateau" not in name)],
 )
-def test_an_optimizer_of_optax_s_makes_the_steps_that_it_makes_in_optax_s_own_loop(name, few):
+def test_an_optimizer_of_optax_s_makes_the_steps_of_optax_s_own_loop(name, few):
     config, (train_set, _) = dataclasses.replace(SMALL, batch_size=25), few
-    optimizer = optimizers_of_optax[name]()
+    optimizer = OF_OPTAX[name]()
 
     @jax.jit
     def step(params, state, batch):
         cost, gradient = jax.value_and_grad(mean_cost)(params, scale(batch.images), one_hot(batch.labels))
-        update = optax.with_extra_args_support(optimizer).update if name != "MultiSteps" else optimizer.update
-        updates, state = update(gradient, state, params, value=cost)
+        value = {} if name == "sam" else {"value": cost}  # sam's type promises to take it, its function doesn't
+        updates, state = optax.with_extra_args_support(optimizer).update(gradient, state, params, **value)
         return optax.apply_updates(params, updates), state
 
     with jax.numpy_dtype_promotion("standard"):  # optax promotes silently
@@ -233,8 +237,10 @@ def test_an_optimizer_of_optax_s_makes_the_steps_that_it_makes_in_optax_s_own_lo
     [(optax.lbfgs(), "'value_fn'"), (optax.lookahead(optax.sgd(0.1), 5, 0.5), "no attribute 'fast'")],
 )
 def test_an_optimizer_that_needs_more_is_refused_in_one_line(optimizer, found, few):
-    with pytest.raises(ValueError, match=f"^optimizer: its update fails .*{found}.*, expected .* optax.adam.1e-3.$"):
+    with pytest.raises(ValueError, match="optimizer: its update fails") as refused:
         train(jax.random.key(0), *few, SMALL, optimizer)
+    assert found in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.slow
