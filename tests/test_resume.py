@@ -19,7 +19,20 @@ from jaxmnist.runs.loop import CHECKPOINT
 from jaxmnist.runs.results import read_json
 
 TRAIN = Path(__file__).parent.parent / "train.py"
-SMALL = ("--sizes", "784", "4", "10", "--batch-size", "10", "--learning-rate", "0.1", "--seed", "5")
+SMALL = (
+    "--dataset",
+    "custom",
+    "--sizes",
+    "784",
+    "4",
+    "10",
+    "--batch-size",
+    "10",
+    "--learning-rate",
+    "0.1",
+    "--seed",
+    "5",
+)
 """A training whose epochs take a few milliseconds."""
 
 
@@ -103,7 +116,7 @@ def test_a_run_stopped_by_signals_equals_one_never_stopped_bit_for_bit(run, begi
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_ends_a_long_epoch_at_once(begin, tmp_path, number):
-    long_epoch = ("--sizes", 784, 3000, 3000, 10, "--batch-size", 1, "--epochs", 3)
+    long_epoch = ("--dataset", "custom", "--sizes", 784, 3000, 3000, 10, "--batch-size", 1, "--epochs", 3)
     with begin(*long_epoch, "--run-dir", tmp_path / "r") as process:
         while not (tmp_path / "r" / CHECKPOINT).exists():  # written just before the first epoch
             time.sleep(0.1)

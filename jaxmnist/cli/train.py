@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import os
 import shlex
 import sys
 import time
@@ -85,7 +86,7 @@ def run(options: Options | ResumeOptions) -> int:
     config = config.resolved(len(splits.train.labels))
     metadata = {
         "dataset": splits.name,
-        "data_dir": data_dir and str(data_dir.absolute()),
+        "data_dir": data_dir and str(Path(splits.origin).absolute()),
         "origin": splits.origin,
         "data_sha256": loop.digest(splits),
         "platform": options.data.platform,
@@ -131,6 +132,8 @@ def _recorded(path: Path, metadata: Mapping[str, Any]) -> tuple[Config, shared.D
         raise ValueError(f"{path / 'config.json'}: {problem}; expected what a run wrote") from problem
     platform: Platform = "cpu" if metadata.get("platform") == "cpu" else "auto"
     data_dir = Path(data_dir) if data_dir and Path(data_dir).is_dir() else None
+    if dataset == "mnist" and (data_dir or os.environ.get("JAXMNIST_DATA_DIR")):
+        dataset = "custom"  # as earlier versions called any folder's data; its sha256 tells whether it is the run's
     return config, shared.DataOptions(dataset, data_dir, platform)
 
 
