@@ -306,14 +306,6 @@ def test_a_run_remembers_the_folder_that_held_its_data(run, tmp_path, small_dir,
     assert (code, err) == (0, "")
 
 
-def test_a_broken_config_is_refused_by_name(run, tmp_path):
-    for content, said in (("[]", "found list"), ('{"seed": 0}', "'config'"), ('{"seed": 0, "config": 3}', "recipe 3")):
-        (tmp_path / "config.json").write_text(content)
-        code, _out, err = run("--resume", ".")
-        assert code == 2
-        assert f"config.json: {said}" in err or said in err
-
-
 def test_a_failing_figure_loses_no_numbers_and_is_drawn_later(run, tmp_path, monkeypatch):
     assert run(*SMALL, "--epochs", 1, "--run-dir", "r")[0] == 0
     with monkeypatch.context() as patch:

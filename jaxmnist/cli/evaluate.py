@@ -11,6 +11,7 @@ import numpy as np
 import tyro
 
 from jaxmnist.cli import options as shared
+from jaxmnist.cli.console import printable
 from jaxmnist.plots.evaluation import figures
 from jaxmnist.plots.style import png
 from jaxmnist.runs import folder as run_folder
@@ -52,7 +53,7 @@ def run(options: Options) -> int:
     origin = {"run": options.run, "sizes": config.sizes, "activation": config.activation, "cost_function": config.cost}
     data = {"trained_on": about.get("dataset"), "dataset": splits.name, "origin": splits.origin}
     content = results.to_json({**origin, **data, **result._asdict()})
-    trained = f", trained on {about['dataset']}" if about.get("dataset") else ""
+    trained = f", trained on {printable(str(about['dataset']))}" if about.get("dataset") else ""
     text = (
         f"{options.run}: {'-'.join(map(str, config.sizes))}, {config.activation}, {config.cost}{trained}\n"
         f"on the {result.examples:,} test images of {splits.name} from {splits.origin}\n{evaluation.report(result)}\n"
