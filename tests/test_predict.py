@@ -164,8 +164,7 @@ def test_show_draws_the_first_eight_digits(predict, tmp_path, digits):
     assert code == 0
     assert output.splitlines()[-1] == f"in {tmp_path / 'shown'}: predict.png"
     with Image.open(tmp_path / "shown" / "predict.png") as image:
-        assert image.width > 800
-        assert image.height > 2000
+        assert image.width > image.height > 1000  # four a row
     code, _, errors = predict(paths[0], "--show", "--run-dir", tmp_path / "shown")
     assert code == 2
     assert f"--run-dir {tmp_path / 'shown'}: holds" in errors

@@ -117,6 +117,12 @@ def data_of_run(options: DataOptions, about: Mapping[str, Any]) -> DataOptions:
     return dataclasses.replace(options, dataset=trained_on)
 
 
+def run_name(run: str) -> str:
+    """What a figure calls a network: the name of its folder, without the path, which may be private."""
+    path = Path(run).resolve()
+    return path.parent.name if path.is_file() else path.name
+
+
 def check_seed(seed: int) -> None:
     """Reject seeds outside uint32, which `jax.random.key` would silently wrap."""
     if not 0 <= seed < 2**32:

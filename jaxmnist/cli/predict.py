@@ -14,14 +14,13 @@ import tyro
 from jaxtyping import Float, UInt8
 
 from jaxmnist.cli.console import BAD_INPUT, complain, printable, progress
-from jaxmnist.cli.options import DataOptions, OptionalPath, RunName, select_device
+from jaxmnist.cli.options import DataOptions, OptionalPath, RunName, run_name, select_device
 from jaxmnist.handwriting.decode import read_file, read_stream
 from jaxmnist.handwriting.doubts import doubts
 from jaxmnist.handwriting.normalise import Normalised, normalise, split
 from jaxmnist.metrics import outputs
 from jaxmnist.runs import folder
 from jaxmnist.runs.checkpoint import load_network
-from jaxmnist.runs.files import write_atomically
 from jaxmnist.studies.characters import bar, beside, shaded
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif")  # in a folder; not of a file that is named
@@ -103,8 +102,9 @@ def run(options: Options) -> int:
         complain(error)
     if originals:
         with folder.created(options.run_dir, "predict") as run_dir:
-            write_atomically(run_dir / "predict.png", _drawn(options.run, readings, originals))
-        print(printable(f"in {run_dir}: predict.png"), file=sys.stderr if options.json else sys.stdout)
+            _write_figure(run_dir, options.run, readings, originals)
+            if drawn := folder.listed(run_dir):
+                print(printable(f"in {run_dir}: {drawn}"), file=sys.stderr if options.json else sys.stdout)
     return BAD_INPUT if errors else 0
 
 
@@ -227,15 +227,15 @@ def _report(readings: Sequence[Reading], several: bool) -> list[str]:
     return [*lines, f"{count}, {sum(bool(reasons) for *_, reasons in readings):,} doubtful"]
 
 
-def _drawn(run: str, readings: Sequence[Reading], originals: Sequence[np.ndarray]) -> bytes:
-    """The first readings, as many as there are originals, as a PNG file's content."""
+def _write_figure(run_dir: Path, run: str, readings: Sequence[Reading], originals: Sequence[np.ndarray]) -> None:
+    """Draw the first readings, as many as there are originals, named by their files and without private paths."""
     # Imported here, since matplotlib takes 0.3 s to import and only --show needs it.
+    from jaxmnist.cli.drawing import write_figures
     from jaxmnist.plots.predict import figures
-    from jaxmnist.plots.style import png
 
     some = f"the first {len(originals)} of {len(readings):,} digits, " if len(readings) > len(originals) else ""
     shown = [
-        (grey, digit.normalised, row, digit.title, reasons)
+        (grey, digit.normalised, row, Path(digit.name).name + digit.title[len(digit.name) :], reasons)
         for grey, (digit, row, reasons) in zip(originals, readings, strict=False)
     ]
-    return png(figures(shown, f"{some}read by {run}")["predict"])
+    write_figures(run_dir, figures, shown, f'{some}read by the network "{run_name(run)}"')

@@ -16,14 +16,13 @@ import tyro
 
 from jaxmnist.cli import console, field_names, with_options
 from jaxmnist.cli import options as shared
+from jaxmnist.cli.drawing import write_figures
 from jaxmnist.config import RECIPES, Config, validate
 from jaxmnist.devices import Platform
 from jaxmnist.metrics import outputs
 from jaxmnist.network import count_parameters
-from jaxmnist.plots.style import png
 from jaxmnist.plots.training import figures
 from jaxmnist.runs import folder, loop, records, results
-from jaxmnist.runs.files import write_atomically
 from jaxmnist.training import History
 
 FIGURES = ("curves.png", "weights.png", "confusion.png", "mistakes.png")
@@ -202,8 +201,7 @@ def _write_results(run: results.Run, progress: results.RunState, problem: str | 
     begin, config, params = time.perf_counter(), run.config, progress.state.params
     before = shared.untrained(run.metadata["seed"], config, run.device)
     answers = np.asarray(outputs(params, run.splits.test.images, config.activation, config.cost))
-    for name, figure in figures(run, progress.history, before, params, answers).items():
-        write_atomically(run.folder / name, png(figure))
+    write_figures(run.folder, figures, run, progress.history, before, params, answers)
     print(f"figures {time.perf_counter() - begin:.2f} s · in {run.folder}: {folder.listed(run.folder)}")
     return 0
 

@@ -22,6 +22,9 @@ COLUMNS = ("train_cost", "test_cost", "train_accuracy", "test_accuracy")
 METRICS = {name: attrgetter(name.replace("_", ".")) for name in COLUMNS}
 """What is known of each epoch: how to find each column of metrics.csv in a `History`."""
 
+PURPOSES = ("load", "compile", "evaluate", "save", "train")
+"""What a run's seconds are spent on, in the order of time. A checkpoint has them in the order of the alphabet."""
+
 
 class Run(NamedTuple):
     """All that decides a training run, and where it is kept."""
@@ -86,7 +89,8 @@ def report(summary: Mapping[str, Any]) -> str:
     """Describe the results of a run that learned, in two lines, with a note if it doesn't do better than guessing."""
     cost = "not finite" if summary["test_cost"] is None else f"{summary['test_cost']:.4f}"
     right = round(summary["test_accuracy"] * summary["test_examples"])
-    times = ", ".join(f"{purpose} {spent:.2f} s" for purpose, spent in summary["seconds"].items())
+    seconds = summary["seconds"]
+    times = ", ".join(f"{purpose} {seconds[purpose]:.2f} s" for purpose in PURPOSES if purpose in seconds)
     advice = "try more epochs, or a larger learning rate"
     note = f"note: after {summary['steps']:,} steps it does no better than guessing yet; {advice}\n"
     return (
