@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Int, Key, Shaped
 
 from jaxmnist import devices
 from jaxmnist.config import Config, validate
-from jaxmnist.dataset import Dataset
+from jaxmnist.dataset import Dataset, check
 from jaxmnist.metrics import Metrics, evaluate
 from jaxmnist.network import Params
 from jaxmnist.training import TrainState, count_steps, start, train_epoch
@@ -110,8 +110,11 @@ def train_population(
         mesh: a row of devices that share every group; None for the one that the data is on.
 
     Raises:
-        ValueError: if the recipe or a member breaks a rule of `config.validate`, or the group size isn't positive.
+        ValueError: if the recipe or a member breaks a rule of `config.validate`, or a set one of `dataset.check`; or if
+            the group size isn't positive.
     """
+    check(train_set, "train_set.")
+    check(held_out, "held_out.")
     config = config.resolved(train_set.labels.shape[0])
     for rate, momentum in sorted(set(zip(members.learning_rates.tolist(), members.momenta.tolist(), strict=True))):
         validate(with_rates(config, rate, momentum))
