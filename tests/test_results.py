@@ -64,5 +64,7 @@ def test_the_report_says_when_a_network_only_guesses():
         **{"test_accuracy": 0.9504, "test_examples": 10_000, "test_cost": 0.078, "train_cost": 0.05},
         **{"learned": True, "steps": 3, "seconds": {"train": 2.0}, "examples_per_second": 1_000},
     }
-    assert report(summary).startswith("test accuracy 95.04% (9,504 of 10,000)")
-    assert report({**summary, "learned": False}).startswith("note: after 3 steps it does no better than guessing yet")
+    assert report(summary, 0.08).startswith("test accuracy 95.04% (9,504 of 10,000)")
+    assert report({**summary, "learned": False}, 0.08).startswith(
+        "note: after 3 steps it does no better than guessing yet"
+    )

@@ -62,7 +62,7 @@ def run(options: Options) -> int:
         return f"{splits.name}, test example {index} of {len(labels):,}: a {labels[index]}; {recipe}\n{network}"
 
     drawn = png(figures(result, title(options.run and Path(options.run).absolute().name))["explain.png"])
-    folder = run_folder.create(options.run_dir, "explain")
-    write_atomically(folder / "explain.png", drawn)
-    print(f"{title(options.run)}\n\n{explanation.report(result)}\n\nin {folder}: explain.png")
+    with run_folder.created(options.run_dir, "explain") as folder:
+        write_atomically(folder / "explain.png", drawn)
+        print(f"{title(options.run)}\n\n{explanation.report(result)}\n\nin {folder}: explain.png")
     return 0

@@ -46,6 +46,8 @@ def run_epochs(
     """
     if len(progress.history) > int(run.config.epochs):
         return progress, None
+    if jax.config.jax_disable_jit:  # type: ignore[attr-defined]
+        raise ValueError("JAX_DISABLE_JIT is set: expected it unset, as a run compiles its epochs")
     state, history, seconds = progress.state, list(progress.history), dict(progress.seconds)
     data = (run.splits.train, run.splits.test, run.config)
     with timed("compile", seconds):
@@ -158,7 +160,8 @@ def _why_give_up(run: Run, before: TrainState, costs: Float[Array, "steps"], his
     epoch, steps = len(history) - 1, costs.shape[0]
     if np.isfinite(costs).all() and np.isfinite(history[-1].train.cost):
         share = epoch / int(run.config.epochs)
-        return health.why_not_learning(history[0], history[-2], history[-1], epoch * steps, share)
+        rate = np.asarray(run.config.learning_rate).item()
+        return health.why_not_learning(history[0], history[-2], history[-1], epoch * steps, share, rate)
     good, index = health.last_good_step(before, run.splits.train, run.config)
     bad = f"step {int(index) + 1:,} of epoch {epoch}"
     if index == steps:  # all steps are finite, but the cost of all examples after them isn't

@@ -14,7 +14,7 @@ from jaxmnist.config import Config
 from jaxmnist.network import count_parameters
 from jaxmnist.runs.checkpoint import save_network
 from jaxmnist.runs.files import write_atomically
-from jaxmnist.runs.health import guesses
+from jaxmnist.runs.health import guesses, other_steps
 from jaxmnist.sources import Splits
 from jaxmnist.training import History, TrainState, count_steps
 
@@ -82,11 +82,11 @@ def summarize(run: Run, progress: RunState) -> dict[str, Any]:
     }
 
 
-def report(summary: Mapping[str, Any]) -> str:
+def report(summary: Mapping[str, Any], learning_rate: float) -> str:
     """Describe the results of a run that learned, in two lines, with a note if it doesn't do better than guessing."""
     right = round(summary["test_accuracy"] * summary["test_examples"])
     times = ", ".join(f"{purpose} {spent:.2f} s" for purpose, spent in summary["seconds"].items())
-    advice = "try more epochs, or a larger learning rate"
+    advice = f"try more epochs, or {other_steps(learning_rate).removeprefix('try ')}"
     note = f"note: after {summary['steps']:,} steps it does no better than guessing yet; {advice}\n"
     return (
         f"{'' if summary['learned'] else note}test accuracy {summary['test_accuracy']:.2%} "
