@@ -65,6 +65,6 @@ def test_the_report_says_when_a_network_only_guesses():
         **{"learned": True, "steps": 3, "seconds": {"train": 2.0}, "examples_per_second": 1_000},
     }
     assert report(summary, 0.08).startswith("test accuracy 95.04% (9,504 of 10,000)")
-    assert report({**summary, "learned": False}, 0.08).startswith(
-        "note: after 3 steps it does no better than guessing yet"
-    )
+    for rate, change in ((0.08, "a larger"), (1e38, "a smaller")):
+        note = f"note: after 3 steps it does no better than guessing yet; try more epochs, or {change} learning rate"
+        assert report({**summary, "learned": False}, rate).startswith(note)
