@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, UInt8
+from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from jaxmnist.cost import COSTS
 from jaxmnist.dataset import Dataset, one_hot, scale
@@ -58,3 +58,11 @@ def outputs(
 
     each: Float[Array, "n 10"] = jax.lax.map(outputs_of, images, batch_size=CHUNK)
     return each
+
+
+@partial(jax.jit, static_argnames=("activation", "cost"))
+def predict(
+    params: Params, image: UInt8[Array, "784"], activation: str = "sigmoid", cost: str = "squared_error"
+) -> Int[Array, ""]:
+    """The digit that a network reads in one image, as `handwriting.read` makes it. Arguments as `evaluate`."""
+    return jnp.argmax(outputs(params, image[None], activation, cost))

@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 from small_data import small_splits, write_idx_files
 
+from jaxmnist.runs.folder import WRITER
+
 COMMANDS = {
     "train": ("--sizes", 784, 4, 10, "--batch-size", 10, "--epochs", 400),
     "sweep": ("--epochs", 3, "--seeds", 1, "--learning-rate", 0.1, 0.2),
@@ -119,7 +121,7 @@ def test_a_signal_that_the_caller_ignores_stays_ignored(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_no_signal_leaves_an_empty_folder(begin, tmp_path, number):
     with begin(tmp_path / "r", "sweep", "--run-dir", "a/b") as process:
-        while not (tmp_path / "r" / "a" / "b" / ".writer").exists():
+        while not (tmp_path / "r" / "a" / "b" / WRITER).exists():
             time.sleep(0.001)
         process.send_signal(number)
         process.communicate()

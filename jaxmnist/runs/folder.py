@@ -10,10 +10,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from jaxmnist.runs.files import clear_temporaries
+from jaxmnist.runs.files import clear_temporaries, write_atomically
 from jaxmnist.runs.unfinished import taken_back_by
 
-LOCK, WRITER = ".lock", ".writer"
+LOCK, WRITER = ".jaxmnist-lock", ".jaxmnist-writer"
 """Files that are there while a process writes to the folder: its lock, and its number."""
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 """What a file system without locks answers; some clusters have such."""
@@ -88,8 +88,8 @@ def held(folder: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         holder = "another process"
-        with suppress(OSError):  # it may have ended since
-            holder = f"process {writer.read_text()}"
+        with suppress(OSError, ValueError):  # it may have ended since
+            holder = f"process {int(writer.read_text())}"
         raise ValueError(f"{folder}: {holder} is writing there; wait for it to end, or choose another folder") from None
     except OSError as problem:
         if problem.errno not in NO_LOCKS:
@@ -99,7 +99,7 @@ def held(folder: Path) -> Iterator[None]:
         )
     try:
         with taken_back_by(remove_names):
-            writer.write_text(str(os.getpid()))
+            write_atomically(writer, str(os.getpid()).encode())  # which follows no link
             clear_temporaries(folder)
             yield
     finally:
