@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxmnist.metrics import Metrics
 from jaxmnist.runs import checkpoint, health, records
 from jaxmnist.runs.files import previous
 from jaxmnist.runs.results import Run, RunState, write_json, write_metrics
@@ -148,9 +146,10 @@ def _read_checkpoint(path: Path, run: Run) -> RunState:
         recipes = [str(recipe.to_json()) for recipe in (config, run.config)]
         raise ValueError(f"{path}: recipe {recipes[0]:.500}, expected {recipes[1]:.500} as in config.json")
     shape: Any = jax.ShapeDtypeStruct
-    column = shape((about["epoch"] + 1,), jnp.result_type(float))
     state = jax.eval_shape(lambda: first_state(run).state)
-    tree = checkpoint.restore(path, tensors, {"state": state, "history": History(*[Metrics(column, column)] * 2)})
+    entry = jax.eval_shape(measure, state, run.splits.train, run.splits.test, run.config)
+    columns = jax.tree.map(lambda leaf: shape((about["epoch"] + 1,), leaf.dtype), entry)
+    tree = checkpoint.restore(path, tensors, {"state": state, "history": columns})
     history = jax.device_get(tree["history"])
     entries = [jax.tree.map(lambda column, index=index: column[index], history) for index in range(about["epoch"] + 1)]
     return RunState(tree["state"], entries, about["seconds"])
