@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from jaxmnist.cost import COSTS
-from jaxmnist.dataset import Dataset, one_hot, scale
+from jaxmnist.dataset import Dataset, check, one_hot, scale
 from jaxmnist.network import Params, forward, weighted_sums
 
 CHUNK = 1_000
@@ -34,7 +34,11 @@ def evaluate(params: Params, dataset: Dataset, activation: str = "sigmoid", cost
 
     Returns:
         The mean cost and the accuracy.
+
+    Raises:
+        ValueError: if the set breaks a rule of `dataset.check`.
     """
+    check(dataset)
 
     def evaluate_example(example: Dataset) -> tuple[Float[Array, ""], Bool[Array, ""]]:
         z = weighted_sums(params, scale(example.images), activation)[-1]
