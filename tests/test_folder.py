@@ -8,7 +8,7 @@ import pytest
 from filelock import FileLock
 
 from jaxmnist.runs.files import TEMPORARY
-from jaxmnist.runs.folder import LOCK, WRITER, created, held, listed, refuse_used
+from jaxmnist.runs.folder import LOCK, WRITER, created, held, listed, parents_made, refuse_used
 from jaxmnist.runs.unfinished import take_back_all
 
 
@@ -129,6 +129,14 @@ def test_an_interrupt_takes_back_what_was_made_with_its_parents_and_nothing_else
         (folder / "result").touch()
         take_back_all()
         assert [path.name for path in folder.iterdir()] == ["result"]
+
+
+def test_a_file_that_is_not_written_leaves_no_folder(tmp_path):
+    with pytest.raises(OSError, match="full"), parents_made(tmp_path / "a" / "b" / "file"):
+        raise OSError("full")
+    with parents_made(tmp_path / "c" / "file"):
+        (tmp_path / "c" / "file").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
 
 
 def test_a_folder_that_cannot_be_locked_is_used_with_a_warning(tmp_path, monkeypatch):

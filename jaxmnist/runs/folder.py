@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -38,16 +39,33 @@ def created(run_dir: Path | None, label: str) -> Iterator[Path]:
         label: what kind of run it is.
     """
     made: list[Path] = []
-
-    def remove_empty() -> None:
-        for folder in made:
-            folder.rmdir()
-
-    with taken_back_by(remove_empty):
+    with taken_back_by(partial(_remove_empty, made)):
         folder = _make(run_dir, label, made)
         with held(folder):
             _refuse_files(folder)  # again, as another run may have been quicker
             yield folder
+
+
+@contextmanager
+def parents_made(output: Path) -> Iterator[None]:
+    """Make the folder of a file, and remove it again if it stays empty."""
+    with taken_back_by(partial(_remove_empty, _missing(output.parent))):
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            raise OSError(f"output={output}: can't be written ({problem.strerror or problem})") from problem
+        yield
+
+
+def _missing(folder: Path) -> list[Path]:
+    return [path for path in (folder, *folder.parents) if not path.exists()]
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove folders, the innermost first, up to one that isn't empty."""
+    for folder in folders:
+        with suppress(FileNotFoundError):
+            folder.rmdir()
 
 
 def _make(run_dir: Path | None, label: str, made: list[Path]) -> Path:
@@ -56,7 +74,7 @@ def _make(run_dir: Path | None, label: str, made: list[Path]) -> Path:
     name, number = f"{time.strftime('%Y-%m-%dT%H-%M-%S')}-{label}", 1
     while True:
         folder = run_dir or Path("runs", name if number == 1 else f"{name}-{number}")
-        made[:] = [path for path in (folder, *folder.parents) if not path.exists()]
+        made[:] = _missing(folder)
         try:
             folder.mkdir(mode=0o755, parents=True, exist_ok=run_dir is not None)
         except FileExistsError as problem:
