@@ -14,6 +14,7 @@ from jaxmnist.dataset import Dataset
 from jaxmnist.page import page
 from jaxmnist.runs.checkpoint import load_network
 from jaxmnist.runs.files import write_atomically
+from jaxmnist.runs.folder import parents_made
 from jaxmnist.sources import load
 
 LARGE_PAGE = 300_000  # bytes
@@ -51,11 +52,8 @@ def run(options: Options) -> int:
         check_seed(seed)
         before = untrained(seed, network.config, device)
         content = page(before, network, _samples(), Path(options.run).resolve().name or options.run).encode()
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise OSError(f"output={output}: can't be written ({problem.strerror or problem})") from problem
-    write_atomically(output, content)
+    with parents_made(output):
+        write_atomically(output, content)
     if len(content) > LARGE_PAGE:
         print(f"warning: {output} is large, as the network is; a browser may be slow with it", file=sys.stderr)
     print(f"{output}: {len(content) / 1000:,.0f} KB, open it in a browser")

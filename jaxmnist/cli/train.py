@@ -173,18 +173,18 @@ def _train(run: results.Run, progress: results.RunState) -> int:
     done = max(0, len(progress.history) - 1)
     if progress.history:
         print(f"going on after epoch {done} of {epochs}", flush=True)
-    with console.stopping() as stop_requested:
-        with console.progress(epochs, "epochs", lines=30, on_stdout=True, done=done) as advance:
+    shown = console.progress(epochs, "epochs", lines=30, on_stdout=True, done=done)
+    with console.stopping() as stop_requested, shown as advance:
 
-            def show(_epoch: int, entry: History) -> None:
-                train_cost, test_cost = entry.train.cost, entry.test.cost
-                advance(1, f"test accuracy {entry.test.accuracy:.2%} · cost {test_cost:.4f}, training {train_cost:.4f}")
+        def show(_epoch: int, entry: History) -> None:
+            train_cost, test_cost = entry.train.cost, entry.test.cost
+            advance(1, f"test accuracy {entry.test.accuracy:.2%} · cost {test_cost:.4f}, training {train_cost:.4f}")
 
-            progress, problem = loop.run_epochs(run, progress, show, stop_requested)
-        done = len(progress.history) - 1
-        if problem or done == epochs:
-            return _write_results(run, progress, problem)
-    resume = f"python train.py --resume {shlex.quote(str(run.folder))}"
+        progress, problem = loop.run_epochs(run, progress, show, stop_requested)
+    done = len(progress.history) - 1
+    if problem or done == epochs:
+        return _write_results(run, progress, problem)
+    resume = f"{console.started_as('train')} --resume {shlex.quote(str(run.folder))}"
     print(f"interrupted after epoch {done} of {epochs}. To go on: {resume}", file=sys.stderr)
     return console.INTERRUPTED
 
@@ -197,7 +197,8 @@ def _write_results(run: results.Run, progress: results.RunState, problem: str | 
     if problem:
         console.complain(with_options(f"does not learn: {problem}", field_names(Options)))
         return console.NOT_LEARNING
-    print(results.report(summary), flush=True)
+    report = results.report(summary, np.asarray(run.config.learning_rate).item())
+    print(with_options(report, field_names(Options)), flush=True)
     begin, config, params = time.perf_counter(), run.config, progress.state.params
     before = shared.untrained(run.metadata["seed"], config, run.device)
     answers = np.asarray(outputs(params, run.splits.test.images, config.activation, config.cost))
@@ -208,7 +209,8 @@ def _write_results(run: results.Run, progress: results.RunState, problem: str | 
 
 def _command(config: Config, dataset: str, seed: int) -> str:
     """Return the command that trains the same network again, whatever the defaults will be then."""
-    words = ["python train.py", f"--dataset {dataset}", f"--seed {seed}"]
+    program = "python train.py" if Path(sys.argv[0]).name == "train.py" else "jaxmnist train"
+    words = [program, f"--dataset {dataset}", f"--seed {seed}"]
     for field in dataclasses.fields(shared.Recipe):
         value = getattr(config, field.name)
         values = " ".join(map(str, value)) if isinstance(value, tuple) else value

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from jaxmnist.config import Config, validate
+from jaxmnist.config import Config, parameters_of, validate
 from jaxmnist.dataset import Dataset, stratified_folds, take
 from jaxmnist.population import GROUP_SIZE, make_members, train_population
 
@@ -21,8 +21,8 @@ FAIR_LENGTHS = (0.25, 1.0, 4.0)
 """The η/(1−μ) of fair learning rates: the length to which steps in one direction add up. In five epochs of MNIST
 μ = 0.5 and 0.9 do best near 4, 0.95 near 1 and 0.99 near 0.2."""
 
-MAX_NETWORKS = 100_000
-"""Most networks of a grid: their weights alone take 5 GB."""
+MAX_PARAMETERS = 1_300_200_000
+"""Most parameters of a grid, those of 100,000 networks of 784-16-16-10: they take 5 GB."""
 
 
 class Grid(NamedTuple):
@@ -80,11 +80,12 @@ def resolved(grid: Grid, train_set: Dataset) -> Grid:
             f"folds={grid.folds}: expected from 2 to {counts.min():,}, as each fold needs an example of the rarest "
             f"digit, {labels[counts.argmin()]}; for example folds=5"
         )
-    networks = len(grid.configs) * grid.held_out
-    if not 1 <= grid.seeds <= MAX_NETWORKS // networks:
+    networks, parameters = len(grid.configs) * grid.held_out, parameters_of(grid.configs[0].sizes)
+    most = MAX_PARAMETERS // (parameters * networks)
+    if not 1 <= grid.seeds <= most:
         raise ValueError(
-            f"seeds={grid.seeds}: expected from 1 to {MAX_NETWORKS // networks:,}, as each seed is {networks:,} "
-            f"networks and a grid has at most {MAX_NETWORKS:,}; for example seeds=3"
+            f"seeds={grid.seeds}: expected from 1 to {most:,}, as each seed is {networks:,} networks of {parameters:,} "
+            f"parameters and a grid has at most {MAX_PARAMETERS:,} in all; for example seeds=3"
         )
     examples = train_set.labels.shape[0] // grid.folds * (grid.folds - 1)
     return grid._replace(configs=tuple(config.resolved(examples) for config in grid.configs))
