@@ -1,0 +1,91 @@
+"""The paper's light in a picture: step 2 of `jaxmnist.handwriting`."""
+
+from functools import partial
+
+import numpy as np
+from jaxtyping import Float, Shaped
+from scipy import ndimage
+
+MOST_CELLS = 32  # most cells on a side
+SURFACE_ROUNDS, ABOVE = 12, 0.6  # for the paper's surface; cells below it weigh 1 − ABOVE
+EVEN_SHARE = 0.75  # under even light, the paper's brightness is this quantile of the cells
+WIDEST_STROKE = 0.3  # of the picture's longer side; what is wider and dark is a shadow
+SMOOTH = 0.35  # least share of the cells' variance that is smooth where the light is uneven
+UNEVEN = 1.12  # least ratio of the brightest and the darkest paper that is levelled locally
+
+def shrink(values: Shaped[np.ndarray, "height width"], block: int) -> Float[np.ndarray, "rows columns"]:
+    """Means of blocks of block×block values; a side that isn't a multiple is extended by copies of its last."""
+    padded = np.pad(values, [(0, -side % block) for side in values.shape], mode="edge")
+    blocks = padded.reshape(len(padded) // block, block, -1, block)
+    return np.asarray(blocks.sum(axis=1, dtype=float).sum(axis=2) / block**2)
+
+
+def paper(light: Float[np.ndarray, "height width"]) -> tuple[Float[np.ndarray, "height width"], bool]:
+    """Step 2: the brightness of the paper everywhere, and whether it is lighter than the ink; if not, of 1 − light."""
+    block = -(-max(light.shape) // MOST_CELLS)
+    cells = shrink(light, block)
+    basis = np.stack([term.ravel() for term in np.broadcast_arrays(*_terms(cells.shape, 1, cells.shape))], axis=1)
+    values = cells.ravel()
+    residuals = values - basis[:, :3] @ _least_squares(basis[:, :3], values, np.ones_like(values))
+    cubes = (residuals**3).reshape(cells.shape)
+    inside = cubes[1:-1, 1:-1] if min(cells.shape) > 2 else cubes
+    dark_on_light = bool(inside.sum() < 0)
+    smooth = ndimage.gaussian_filter(cells, 0.1 * max(cells.shape), mode="nearest")
+    if smooth.var() > SMOOTH * max(cells.var(), 1e-9):
+        dark_on_light = _dark_on_light(cells)
+    if not dark_on_light:
+        values = 1 - values
+    weights = np.ones_like(values)
+    for _ in range(SURFACE_ROUNDS):
+        coefficients = _least_squares(basis, values, weights)
+        residuals = values - basis @ coefficients
+        weights = np.where(residuals > 0, ABOVE, 1 - ABOVE) / np.maximum(np.abs(residuals), 1 / 255)
+    quantile = partial(np.quantile, method="inverted_cdf")  # the smallest value that this share doesn't exceed
+    even = quantile(values, EVEN_SHARE)
+    if quantile(np.abs(values - even), 1 - EVEN_SHARE) <= quantile(np.abs(residuals), 1 - EVEN_SHARE):
+        surface = np.full(light.shape, even)
+    else:
+        terms = zip(coefficients, _terms(light.shape, block, cells.shape), strict=True)
+        surface = sum(coefficient * term for coefficient, term in terms)
+    return _levelled(surface, light if dark_on_light else 1 - light), dark_on_light
+
+
+def _dark_on_light(cells: Float[np.ndarray, "rows columns"]) -> bool:
+    """Whether small things are darker than what is around them, in a picture whose light is uneven."""
+    around = ndimage.gaussian_filter(cells, 0.07 * max(cells.shape), mode="nearest")
+    share = (cells - around) / (np.maximum(around, 0.05) * np.maximum(1 - around, 0.05))
+    edge = max(1, max(cells.shape) // 10)
+    inside = share[edge:-edge, edge:-edge] if min(cells.shape) > 2 * edge + 2 else share
+    return bool((inside**3).sum() < 0)
+
+
+def _levelled(surface: Float[np.ndarray, "height width"], light: Float[np.ndarray, "height width"]) -> np.ndarray:
+    """The surface, corrected by what is left of shadows and bright spots."""
+    left = ndimage.uniform_filter(light / np.maximum(surface, 0.05), 3, mode="nearest")
+    window = max(3, int(WIDEST_STROKE * max(light.shape)) | 1)
+    closed = ndimage.grey_closing(left, (window, window), mode="nearest")
+    darkest, brightest = np.quantile(closed, (0.05, 0.95))
+    if brightest < UNEVEN * darkest:
+        return surface
+    share = light / np.maximum(surface * closed, 0.05)
+    return surface * closed * np.median(share)
+
+
+def _terms(shape: tuple[int, ...], block: int, cells: tuple[int, ...]) -> tuple[Float[np.ndarray, "_ _"], ...]:
+    """1, y, x, y², y x and x² of every pixel, of which block×block are a cell; the middle is 0, the longer side 1."""
+    y, x = (
+        ((np.arange(side) + 0.5) / block - count / 2) / max(cells) for side, count in zip(shape, cells, strict=True)
+    )
+    y, x = y[:, None], x[None, :]
+    return np.ones((1, 1)), y, x, y * y, y * x, x * x
+
+
+def _least_squares(
+    basis: Float[np.ndarray, "n terms"], values: Float[np.ndarray, "n"], weights: Float[np.ndarray, "n"]
+) -> Float[np.ndarray, "terms"]:
+    """Coefficients c that minimise Σ w (value − basis · c)²; slight damping helps if there are few cells."""
+    weighted = basis.T * weights
+    normal = weighted @ basis
+    return np.linalg.solve(normal + 1e-9 * np.trace(normal) * np.eye(len(normal)), weighted @ values)
+
+
