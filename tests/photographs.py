@@ -206,7 +206,7 @@ def flash(scene):
 def vignette(scene):
     scene.somewhere()
     distance = (scene.x - 0.5) ** 2 + (scene.y - 0.5) ** 2
-    scene.light *= 1 / (1 + scene.random.uniform(1, 5) * distance) ** 2
+    scene.light *= 1 / (1 + scene.random.uniform(0.5, 3) * distance) ** 2
 
 def _around(scene, least=0.15, most=0.6):
     """A box around the digit with room in heights of it on every side."""

@@ -6,11 +6,11 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from scipy import ndimage
 
-MOST_CELLS = 32  # most cells on a side
+MOST_CELLS, FINE_CELLS = 32, 100  # most cells on a side
 SURFACE_ROUNDS, ABOVE = 12, 0.6  # for the paper's surface; cells below it weigh 1 − ABOVE
 EVEN_SHARE = 0.75  # under even light, the paper's brightness is this quantile of the cells
 WIDEST_STROKE = 0.3  # of the picture's longer side; what is wider and dark is a shadow
-SMOOTH = 0.35  # least share of the cells' variance that is smooth where the light is uneven
+SMOOTH = 0.28  # least share of the cells' variance that is smooth where the light is uneven
 UNEVEN = 1.12  # least ratio of the brightest and the darkest paper that is levelled locally
 
 def shrink(values: Shaped[np.ndarray, "height width"], block: int) -> Float[np.ndarray, "rows columns"]:
@@ -30,9 +30,9 @@ def paper(light: Float[np.ndarray, "height width"]) -> tuple[Float[np.ndarray, "
     cubes = (residuals**3).reshape(cells.shape)
     inside = cubes[1:-1, 1:-1] if min(cells.shape) > 2 else cubes
     dark_on_light = bool(inside.sum() < 0)
-    smooth = ndimage.gaussian_filter(cells, 0.1 * max(cells.shape), mode="nearest")
-    if smooth.var() > SMOOTH * max(cells.var(), 1e-9):
-        dark_on_light = _dark_on_light(cells)
+    uneven = _smooth_share(cells) > SMOOTH
+    if uneven:
+        dark_on_light = _small_things_are_dark(shrink(light, -(-max(light.shape) // FINE_CELLS)))
     if not dark_on_light:
         values = 1 - values
     weights = np.ones_like(values)
@@ -47,11 +47,17 @@ def paper(light: Float[np.ndarray, "height width"]) -> tuple[Float[np.ndarray, "
     else:
         terms = zip(coefficients, _terms(light.shape, block, cells.shape), strict=True)
         surface = sum(coefficient * term for coefficient, term in terms)
-    return _levelled(surface, light if dark_on_light else 1 - light), dark_on_light
+    return _levelled(surface, light if dark_on_light else 1 - light, uneven), dark_on_light
 
 
-def _dark_on_light(cells: Float[np.ndarray, "rows columns"]) -> bool:
-    """Whether small things are darker than what is around them, in a picture whose light is uneven."""
+def _smooth_share(cells: Float[np.ndarray, "rows columns"]) -> float:
+    """The share of the variance that is left after smoothing: large in shadows, small among strokes."""
+    smooth = ndimage.gaussian_filter(cells, 0.1 * max(cells.shape), mode="nearest")
+    return float(smooth.var() / max(cells.var(), 1e-9))
+
+
+def _small_things_are_dark(cells: Float[np.ndarray, "rows columns"]) -> bool:
+    """Whether small things are darker than what is around them, where the light is uneven."""
     around = ndimage.gaussian_filter(cells, 0.07 * max(cells.shape), mode="nearest")
     share = (cells - around) / (np.maximum(around, 0.05) * np.maximum(1 - around, 0.05))
     edge = max(1, max(cells.shape) // 10)
@@ -59,16 +65,35 @@ def _dark_on_light(cells: Float[np.ndarray, "rows columns"]) -> bool:
     return bool((inside**3).sum() < 0)
 
 
-def _levelled(surface: Float[np.ndarray, "height width"], light: Float[np.ndarray, "height width"]) -> np.ndarray:
-    """The surface, corrected by what is left of shadows and bright spots."""
-    left = ndimage.uniform_filter(light / np.maximum(surface, 0.05), 3, mode="nearest")
-    window = max(3, int(WIDEST_STROKE * max(light.shape)) | 1)
-    closed = ndimage.grey_closing(left, (window, window), mode="nearest")
-    darkest, brightest = np.quantile(closed, (0.05, 0.95))
-    if brightest < UNEVEN * darkest:
+def _levelled(
+    surface: Float[np.ndarray, "height width"], light: Float[np.ndarray, "height width"], uneven: bool
+) -> Float[np.ndarray, "height width"]:
+    """The surface, corrected where shadows and bright spots are left."""
+    left = light / np.maximum(surface, 0.05)
+    cells = shrink(left, -(-max(left.shape) // MOST_CELLS))
+    window = max(3, int(WIDEST_STROKE * max(cells.shape)) | 1)
+    darkest, middle, brightest = np.quantile(ndimage.grey_closing(cells, (window, window), mode="nearest"), (0.05, 0.5, 0.98))
+    if not (uneven and middle > UNEVEN * darkest) and brightest < UNEVEN * middle:
         return surface
+    smooth = ndimage.uniform_filter(left, 3, mode="nearest")
+    closed = _closed(smooth, int(WIDEST_STROKE * max(light.shape)) | 1)
     share = light / np.maximum(surface * closed, 0.05)
     return surface * closed * np.median(share)
+
+
+def _closed(values: Float[np.ndarray, "height width"], window: int) -> Float[np.ndarray, "height width"]:
+    """Grey closing by a square and by a diamond, whichever is darker; beyond the edge it may be as dark as it likes."""
+    padded = np.pad(values, window, constant_values=-np.inf)
+    square = ndimage.minimum_filter(ndimage.maximum_filter(padded, window, mode="nearest"), window, mode="nearest")
+    y, x = np.ogrid[: padded.shape[0], : padded.shape[1]]
+    turned = np.full((sum(padded.shape),) * 2, -np.inf)
+    down, across = y + x, y - x + padded.shape[1]
+    turned[down, across] = padded
+    side = int(window * 1.2) | 1
+    turned = ndimage.maximum_filter(turned, side, mode="nearest")
+    turned = ndimage.minimum_filter(turned, side, mode="nearest")
+    diamond = turned[down, across]
+    return np.minimum(square, diamond)[window:-window, window:-window]
 
 
 def _terms(shape: tuple[int, ...], block: int, cells: tuple[int, ...]) -> tuple[Float[np.ndarray, "_ _"], ...]:
@@ -87,5 +112,3 @@ def _least_squares(
     weighted = basis.T * weights
     normal = weighted @ basis
     return np.linalg.solve(normal + 1e-9 * np.trace(normal) * np.eye(len(normal)), weighted @ values)
-
-
