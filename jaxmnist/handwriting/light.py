@@ -11,6 +11,7 @@ SURFACE_ROUNDS, ABOVE = 12, 0.6  # for the paper's surface; cells below it weigh
 EVEN_SHARE = 0.75  # under even light, the paper's brightness is this quantile of the cells
 WIDEST_STROKE = 0.3  # of the picture's longer side; what is wider and dark is a shadow
 SMOOTH = 0.28  # least share of the cells' variance that is smooth where the light is uneven
+LEAST_LIT = 32  # pixels on the longer side; a smaller picture is a digit that fills it
 UNEVEN = 1.12  # least ratio of the brightest and the darkest paper that is levelled locally
 
 def shrink(values: Shaped[np.ndarray, "height width"], block: int) -> Float[np.ndarray, "rows columns"]:
@@ -30,7 +31,7 @@ def paper(light: Float[np.ndarray, "height width"]) -> tuple[Float[np.ndarray, "
     cubes = (residuals**3).reshape(cells.shape)
     inside = cubes[1:-1, 1:-1] if min(cells.shape) > 2 else cubes
     dark_on_light = bool(inside.sum() < 0)
-    uneven = _smooth_share(cells) > SMOOTH
+    uneven = max(light.shape) >= LEAST_LIT and _smooth_share(cells) > SMOOTH and _range(cells if dark_on_light else 1 - cells, WIDEST_STROKE) > UNEVEN
     if uneven:
         dark_on_light = _small_things_are_dark(shrink(light, -(-max(light.shape) // FINE_CELLS)))
     if not dark_on_light:
@@ -48,6 +49,13 @@ def paper(light: Float[np.ndarray, "height width"]) -> tuple[Float[np.ndarray, "
         terms = zip(coefficients, _terms(light.shape, block, cells.shape), strict=True)
         surface = sum(coefficient * term for coefficient, term in terms)
     return _levelled(surface, light if dark_on_light else 1 - light, uneven), dark_on_light
+
+
+def _range(cells: Float[np.ndarray, "rows columns"], window: float) -> float:
+    """The brightest of the paper by the darkest, without strokes of less than a width."""
+    size = max(3, int(window * max(cells.shape)) | 1)
+    darkest, brightest = np.quantile(ndimage.grey_closing(cells, (size, size), mode="nearest"), (0.05, 0.98))
+    return float(brightest / max(darkest, 0.01))
 
 
 def _smooth_share(cells: Float[np.ndarray, "rows columns"]) -> float:
@@ -73,7 +81,7 @@ def _levelled(
     cells = shrink(left, -(-max(left.shape) // MOST_CELLS))
     window = max(3, int(WIDEST_STROKE * max(cells.shape)) | 1)
     darkest, middle, brightest = np.quantile(ndimage.grey_closing(cells, (window, window), mode="nearest"), (0.05, 0.5, 0.98))
-    if not (uneven and middle > UNEVEN * darkest) and brightest < UNEVEN * middle:
+    if not uneven or brightest < UNEVEN * darkest:
         return surface
     smooth = ndimage.uniform_filter(left, 3, mode="nearest")
     closed = _closed(smooth, int(WIDEST_STROKE * max(light.shape)) | 1)

@@ -12,6 +12,7 @@ GAP = 9  # most pixels between the dashes of a printed line
 RECTANGLE = 0.9  # least share of its rectangle that the region inside a box fills
 HOLLOW = 0.6  # most ink in a box
 LEAST_DIGIT = 0.15  # least height of what is in a box, by the box's
+OVERHANG = 0.3
 LEAST_SIDE = 8  # pixels on the longer side of what can be a digit
 
 Mask = Bool[np.ndarray, "height width"]
@@ -157,9 +158,11 @@ def _rules(kept: Mask) -> Mask:
             if length < LEAST_SIDE:
                 continue
             part = printed[stroke.box].T if upright else printed[stroke.box]
-            if stroke.straight and length > min(pixels.shape) * 3 and pixels.shape[0] < length:
-                ends = stroke.box[0 if upright else 1]
-                touches = (ends.start == 0) + (ends.stop == span)
+            level = pixels.shape[0] <= 0.12 * length + pixels.sum() / length
+            if stroke.straight and pixels.shape[0] < length:
+                if not level:
+                    continue
+                touches = _touches(stroke.box[0 if upright else 1], span)
                 if tallest >= LEAST_SIDE and (
                     (not upright and length >= 1.2 * tallest)
                     or (upright and touches == 1 and length >= 1.5 * tallest)
@@ -167,11 +170,16 @@ def _rules(kept: Mask) -> Mask:
                 ):
                     part |= pixels
             elif not stroke.straight:
-                part |= _cut(pixels, span, upright)
+                part |= _cut(pixels, span, upright, _touches(stroke.box[1 if upright else 0], kept.shape[1 if upright else 0]))
     return printed
 
 
-def _cut(pixels: Mask, span: int, upright: bool) -> Mask:
+def _touches(side: slice, span: int) -> int:
+    """How many of two opposite edges of the picture a stroke touches."""
+    return (side.start == 0) + (side.stop == span)
+
+
+def _cut(pixels: Mask, span: int, upright: bool, aside: int) -> Mask:
     """The pixels of a rule that a stroke touches: a line that is longer than the rest on both sides."""
     length = pixels.shape[1]
     nothing = np.zeros_like(pixels)
@@ -187,8 +195,8 @@ def _cut(pixels: Mask, span: int, upright: bool) -> Mask:
     top, bottom = min(rows.start for rows, _ in parts), max(rows.stop for rows, _ in parts)
     left, right = min(across.start for _, across in parts), max(across.stop for _, across in parts)
     overhang = min(left - columns[0], columns[-1] + 1 - right)
-    whole = length >= 0.95 * span
-    if bottom - top < LEAST_SIDE or not (whole or (overhang >= 0.15 * (bottom - top) and not upright)):
+    whole = length >= 0.95 * span and not aside
+    if bottom - top < LEAST_SIDE or not (whole or (overhang >= OVERHANG * (bottom - top) and not upright)):
         return nothing
     reach = int(thickness) + 3
     rest = np.pad(pixels & ~line, reach)
@@ -224,12 +232,15 @@ def _marks(kept: Mask) -> Mask:
     """Small strokes far from the largest one, such as punched holes and staples."""
     _, strokes = _strokes(kept)
     printed = np.zeros_like(kept)
+    if len(strokes) < 2:
+        return printed
     main = max(strokes, key=lambda one: max(one.height, one.width))
     size = max(main.height, main.width)
     for stroke in strokes:
         gap = max(
             max(one.start - other.stop, other.start - one.stop) for one, other in zip(stroke.box, main.box, strict=True)
         )
-        if max(stroke.height, stroke.width) < 0.35 * size and gap > 0.25 * size:
+        margin = min(min(side.start, length - side.stop) / length for side, length in zip(stroke.box, kept.shape, strict=True))
+        if max(stroke.height, stroke.width) < 0.4 * size and gap > 0.2 * size and margin < 0.15:
             printed[stroke.box] |= stroke.pixels
     return printed
