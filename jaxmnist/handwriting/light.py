@@ -12,7 +12,9 @@ EVEN_SHARE = 0.75  # under even light, the paper's brightness is this quantile o
 WIDEST_STROKE = 0.3  # of the picture's longer side; what is wider and dark is a shadow
 SMOOTH = 0.28  # least share of the cells' variance that is smooth where the light is uneven
 LEAST_LIT = 32  # pixels on the longer side; a smaller picture is a digit that fills it
+BLACK = 25  # least such ratio that isn't light, but ink
 UNEVEN = 1.12  # least ratio of the brightest and the darkest paper that is levelled locally
+
 
 def shrink(values: Shaped[np.ndarray, "height width"], block: int) -> Float[np.ndarray, "rows columns"]:
     """Means of blocks of block×block values; a side that isn't a multiple is extended by copies of its last."""
@@ -31,7 +33,11 @@ def paper(light: Float[np.ndarray, "height width"]) -> tuple[Float[np.ndarray, "
     cubes = (residuals**3).reshape(cells.shape)
     inside = cubes[1:-1, 1:-1] if min(cells.shape) > 2 else cubes
     dark_on_light = bool(inside.sum() < 0)
-    uneven = max(light.shape) >= LEAST_LIT and _smooth_share(cells) > SMOOTH and _range(cells if dark_on_light else 1 - cells, WIDEST_STROKE) > UNEVEN
+    uneven = (
+        max(light.shape) >= LEAST_LIT
+        and _smooth_share(cells) > SMOOTH
+        and _uneven(cells if dark_on_light else 1 - cells)
+    )
     if uneven:
         dark_on_light = _small_things_are_dark(shrink(light, -(-max(light.shape) // FINE_CELLS)))
     if not dark_on_light:
@@ -51,11 +57,12 @@ def paper(light: Float[np.ndarray, "height width"]) -> tuple[Float[np.ndarray, "
     return _levelled(surface, light if dark_on_light else 1 - light, uneven), dark_on_light
 
 
-def _range(cells: Float[np.ndarray, "rows columns"], window: float) -> float:
-    """The brightest of the paper by the darkest, without strokes of less than a width."""
-    size = max(3, int(window * max(cells.shape)) | 1)
-    darkest, brightest = np.quantile(ndimage.grey_closing(cells, (size, size), mode="nearest"), (0.05, 0.98))
-    return float(brightest / max(darkest, 0.01))
+def _uneven(cells: Float[np.ndarray, "rows columns"]) -> bool:
+    """Whether the paper's brightness, without strokes, varies by more than noise, and by less than ink does."""
+    size = max(3, int(WIDEST_STROKE * max(cells.shape)) | 1)
+    paper = ndimage.grey_closing(cells, (size, size), mode="nearest")
+    black, darkest, brightest = np.quantile(paper, (0.01, 0.05, 0.98))
+    return bool(brightest > UNEVEN * darkest and brightest < BLACK * black)
 
 
 def _smooth_share(cells: Float[np.ndarray, "rows columns"]) -> float:
@@ -78,10 +85,7 @@ def _levelled(
 ) -> Float[np.ndarray, "height width"]:
     """The surface, corrected where shadows and bright spots are left."""
     left = light / np.maximum(surface, 0.05)
-    cells = shrink(left, -(-max(left.shape) // MOST_CELLS))
-    window = max(3, int(WIDEST_STROKE * max(cells.shape)) | 1)
-    darkest, middle, brightest = np.quantile(ndimage.grey_closing(cells, (window, window), mode="nearest"), (0.05, 0.5, 0.98))
-    if not uneven or brightest < UNEVEN * darkest:
+    if not uneven or not _uneven(shrink(left, -(-max(left.shape) // MOST_CELLS))):
         return surface
     smooth = ndimage.uniform_filter(left, 3, mode="nearest")
     closed = _closed(smooth, int(WIDEST_STROKE * max(light.shape)) | 1)

@@ -1,9 +1,7 @@
 """What is on the paper but is no digit: printed boxes and rules, and what lies along the picture's edges."""
 
-from typing import NamedTuple
-
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool
 from scipy import ndimage
 
 AROUND = np.ones((3, 3), bool)  # eight neighbours
@@ -12,26 +10,17 @@ GAP = 9  # most pixels between the dashes of a printed line
 RECTANGLE = 0.9  # least share of its rectangle that the region inside a box fills
 HOLLOW = 0.6  # most ink in a box
 LEAST_DIGIT = 0.15  # least height of what is in a box, by the box's
-OVERHANG = 0.3
+LEAST_PICTURE = 32  # pixels on the longer side of a picture with more in it than a digit
 LEAST_SIDE = 8  # pixels on the longer side of what can be a digit
 
 Mask = Bool[np.ndarray, "height width"]
 
 
-class Stroke(NamedTuple):
-    """Connected pixels."""
-
-    label: int
-    box: tuple[slice, slice]
-    pixels: Mask  # in its box
-    straight: bool
-    height: int
-    width: int
-
-
 def without_printed(strokes: Mask) -> Mask:
     """Drop boxes, rules and what runs along the picture's edges, as far as other strokes are left."""
     kept = strokes
+    if not kept.any() or max(kept.shape) < LEAST_PICTURE:
+        return kept
     for printed in (_boxes, _along_edges, _rules, _marks):
         left = kept & ~printed(kept)
         if left.any():
@@ -39,56 +28,38 @@ def without_printed(strokes: Mask) -> Mask:
     return kept
 
 
-def _strokes(kept: Mask) -> tuple[Int[np.ndarray, "height width"], list[Stroke]]:
-    labels, _ = ndimage.label(kept, AROUND)
-    found = []
-    for label, box in enumerate(ndimage.find_objects(labels), start=1):
-        pixels = labels[box] == label
-        height, width = pixels.shape
-        longer, shorter = max(pixels.shape), min(pixels.shape)
-        straight = longer >= 6 and shorter <= 0.3 * longer and _is_line(pixels)
-        found.append(Stroke(label, box, pixels, straight, height, width))
-    return labels, found
-
-
-def _is_line(pixels: Mask) -> bool:
-    """Whether all of it lies on one straight line, much longer than thick."""
-    pixels = pixels if pixels.shape[1] >= pixels.shape[0] else pixels.T
-    rows, columns = np.nonzero(pixels)
-    middles = np.array([rows[columns == column].mean() for column in range(pixels.shape[1]) if (columns == column).any()])
-    at = np.unique(columns)
-    thickness = pixels.sum() / len(at)
-    bent = middles - np.polyval(np.polyfit(at, middles, 1), at)
-    return bool(np.abs(bent).max() <= max(1.5, 0.5 * thickness) and thickness <= 0.2 * pixels.shape[1])
-
-
 def _boxes(kept: Mask) -> Mask:
     """The outlines, and what is outside and touches them, of boxes with strokes inside."""
-    thick = ndimage.maximum_filter(kept, 3)
-    across = ndimage.binary_closing(np.pad(thick, GAP), np.ones((1, GAP)))
-    down = ndimage.binary_closing(np.pad(thick, GAP), np.ones((GAP, 1)))
-    walls = thick | (across | down)[GAP:-GAP, GAP:-GAP]
-    labels, _ = ndimage.label(walls, AROUND)
     printed = np.zeros_like(kept)
-    for label, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
-        size = (rows.stop - rows.start, columns.stop - columns.start)
-        if min(size) >= 2 * LEAST_SIDE:
-            printed |= _outline(kept, labels == label)
+    for reach, gap in ((1, 1), (1, GAP), (3, 1)):  # unbroken lines, dashes, and what is broken at corners
+        walls = _bridged(kept & ~printed, reach, gap)
+        if gap > 1:
+            walls |= _bridged((kept & ~printed).T, reach, gap).T
+        labels, _ = ndimage.label(walls, AROUND)
+        for label, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
+            if min(rows.stop - rows.start, columns.stop - columns.start) >= 2 * LEAST_SIDE:
+                printed |= _outline(kept & ~printed, labels == label, reach)
     return printed
 
 
-def _outline(kept: Mask, wall: Mask) -> Mask:
+def _bridged(mask: Mask, reach: int, gap: int) -> Mask:
+    """Thicker by some pixels all around, and gaps in rows filled."""
+    thick = np.pad(ndimage.maximum_filter(mask, 2 * reach + 1), ((0, 0), (gap, gap)))
+    filled = ndimage.minimum_filter1d(ndimage.maximum_filter1d(thick, gap, axis=1), gap, axis=1)
+    return np.asarray(filled[:, gap:-gap])
+
+
+def _outline(kept: Mask, wall: Mask, reach: int) -> Mask:
     """The printed pixels of one box, or of several that touch; none if it is no box."""
     nothing = np.zeros_like(kept)
     closed = np.pad(wall, 1)
-    sides = (closed[0, 1:-1], wall[0]), (closed[-1, 1:-1], wall[-1]), (closed[1:-1, 0], wall[:, 0]), (closed[1:-1, -1], wall[:, -1])
-    free = 4
-    for outside, side in sides:
-        if side.any():
-            outside[:] = True
-            free -= 1
-    if free < 2:
+    touched = [bool(side.any()) for side in (wall[0], wall[-1], wall[:, 0], wall[:, -1])]
+    if sum(touched) > 2:
         return nothing
+    closed[0] |= touched[0]
+    closed[-1] |= touched[1]
+    closed[:, 0] |= touched[2]
+    closed[:, -1] |= touched[3]
     filled = ndimage.binary_fill_holes(closed)[1:-1, 1:-1]
     if (kept & filled).sum() > HOLLOW * filled.sum():
         return nothing
@@ -99,7 +70,7 @@ def _outline(kept: Mask, wall: Mask) -> Mask:
     if not filled.any() or not _rectangular(filled):
         return nothing
     ink = kept & filled
-    inside = ndimage.minimum_filter(filled, 2 * _thickness(ink, filled) + 3, mode="nearest")
+    inside = ndimage.minimum_filter(filled, 2 * _thickness(ink, filled, reach) + 3, mode="nearest")
     ink &= inside
     height, width = (int(np.count_nonzero(inside.any(axis=axis))) for axis in (1, 0))
     ink &= ~_lines(ink, int(0.92 * width)) & ~_lines(ink.T, int(0.92 * height)).T
@@ -107,16 +78,26 @@ def _outline(kept: Mask, wall: Mask) -> Mask:
     tallest = max((rows.stop - rows.start for rows, _ in ndimage.find_objects(labels)), default=0)
     if tallest < max(LEAST_SIDE, LEAST_DIGIT * height):
         return nothing
-    return kept & wall & ~ink
+    return kept & wall & ~_repaired(ink, kept & wall & ~ink, tallest // 2)
 
 
-def _thickness(ink: Mask, filled: Mask) -> int:
+def _repaired(ink: Mask, lines: Mask, most: int) -> Mask:
+    """Strokes, with the parts of lines between two places where they touch: a digit's side that lies on a line."""
+    touching = ndimage.maximum_filter(ink, 5) & lines
+    for size in ((1, most), (most, 1)):
+        padded = np.pad(touching, most)
+        closed = ndimage.binary_closing(padded, np.ones(size))[most:-most, most:-most]
+        ink = ink | (closed & lines & ~touching) | (touching & ndimage.maximum_filter(closed & lines & ~touching, 3))
+    return ink
+
+
+def _thickness(ink: Mask, filled: Mask, reach: int) -> int:
     """The outline's: along its sides, the run of ink from the outside inwards that three quarters don't exceed."""
     thickest = 1
     for turn in range(4):
         own, region = np.rot90(ink, turn), np.rot90(filled, turn)
         first = region.argmax(axis=0)
-        paper = ~own & (np.arange(len(own))[:, None] >= first + 2)
+        paper = ~own & (np.arange(len(own))[:, None] >= first + reach + 1)
         used = region.any(axis=0) & paper.any(axis=0) & (first > 0)
         if used.any():
             thickest = max(thickest, int(np.quantile((paper.argmax(axis=0) - first)[used], 0.75)))
@@ -146,67 +127,92 @@ def _along_edges(kept: Mask) -> Mask:
 
 
 def _rules(kept: Mask) -> Mask:
-    """Straight lines that are longer than everything else is high, cut from it where they touch."""
+    """Straight lines through the whole picture, or under or over everything and longer."""
+    through = _through(kept) | _through(kept.T).T
+    left = kept & ~through
+    return through | _floating(left) if left.any() else through
+
+
+def _through(kept: Mask) -> Mask:
+    """Level lines from edge to edge, if there are other strokes away from the edges."""
+    nothing = np.zeros_like(kept)
+    if not (kept[:, :3].any() and kept[:, -3:].any()):
+        return nothing
+    line = _lines(_bridged(kept, 1, GAP), int(0.95 * kept.shape[1])) & kept
+    rest = kept & ~ndimage.maximum_filter(line, 3)
+    aside = kept[[0, -1]].any() and not _inside(rest)
+    if aside or not _tall(rest, LEAST_SIDE - 1).any():
+        return nothing
+    return line & ~_crossed(kept & ~line, line)
+
+
+def _inside(rest: Mask) -> bool:
+    """Whether a stroke touches no edge of the picture."""
+    labels, _ = ndimage.label(rest, AROUND)
+    touching = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+    sizes = [max(side.stop - side.start for side in box) for box in ndimage.find_objects(labels)]
+    return any(size >= LEAST_SIDE for label, size in enumerate(sizes, start=1) if label not in touching)
+
+
+def _crossed(rest: Mask, line: Mask) -> Mask:
+    """Pixels of a level line where a stroke goes on at its other side."""
+    reach = int(line.sum() / max(1, np.count_nonzero(line.any(axis=0)))) + 3
+    padded = np.pad(rest, reach)
+    return line & ndimage.binary_closing(padded, np.ones((reach + 1, 1)))[reach:-reach, reach:-reach]
+
+
+def _floating(kept: Mask) -> Mask:
+    """Level lines that end on the paper, longer than what else there is, on both sides if they touch it."""
     printed = np.zeros_like(kept)
-    _, strokes = _strokes(kept)
-    for stroke in strokes:
-        for upright in (False, True):
-            pixels = stroke.pixels.T if upright else stroke.pixels
-            length, span = pixels.shape[1], kept.shape[0 if upright else 1]
-            others = [one for one in strokes if one is not stroke and not (one.straight and (one.height > one.width) == upright)]
-            tallest = max((max(one.height, one.width) for one in others), default=0)
-            if length < LEAST_SIDE:
-                continue
-            part = printed[stroke.box].T if upright else printed[stroke.box]
-            level = pixels.shape[0] <= 0.12 * length + pixels.sum() / length
-            if stroke.straight and pixels.shape[0] < length:
-                if not level:
-                    continue
-                touches = _touches(stroke.box[0 if upright else 1], span)
-                if tallest >= LEAST_SIDE and (
-                    (not upright and length >= 1.2 * tallest)
-                    or (upright and touches == 1 and length >= 1.5 * tallest)
-                    or (touches == 2 and tallest < 0.85 * span)
-                ):
-                    part |= pixels
-            elif not stroke.straight:
-                part |= _cut(pixels, span, upright, _touches(stroke.box[1 if upright else 0], kept.shape[1 if upright else 0]))
+    labels, _ = ndimage.label(_bridged(kept, 1, GAP), AROUND)
+    boxes = ndimage.find_objects(labels)
+    lines = []
+    for label, box in enumerate(boxes, start=1):
+        own = labels[box] == label
+        line = _lines(own, int(0.75 * own.shape[1])) & kept[box]
+        rest = kept[box] & own & ~ndimage.maximum_filter(line, (5, 3))
+        thickness = line.sum() / max(1, np.count_nonzero(line.any(axis=0)))
+        lines.append((line, _tall(rest, 1.5 * thickness + 2), thickness))
+    tallest = max(
+        (max(np.ptp(np.flatnonzero(kept[box].any(axis=axis))) + 1 for axis in (0, 1))
+         for box, (line, rest, _) in zip(boxes, lines, strict=True) if not line.any() or rest.any()),
+        default=0,
+    )  # fmt: skip
+    for box, (line, rest, thickness) in zip(boxes, lines, strict=True):
+        if not line.any():
+            continue
+        columns = np.flatnonzero(line.any(axis=0))
+        length = np.ptp(columns) + 1
+        if not rest.any():
+            if tallest >= LEAST_SIDE and length >= 1.2 * tallest:
+                printed[box] |= line
+            continue
+        ys, xs = np.nonzero(rest)
+        overhang = min(xs.min() - columns[0], columns[-1] - xs.max())
+        height = np.ptp(ys) + 1
+        least = 0.6 if thickness > 0.75 * _pen(rest) else 0.3
+        if height >= LEAST_SIDE and overhang >= least * height:
+            printed[box] |= line & ~_crossed(kept[box] & ~line, line)
     return printed
 
 
-def _touches(side: slice, span: int) -> int:
-    """How many of two opposite edges of the picture a stroke touches."""
-    return (side.start == 0) + (side.stop == span)
+def _tall(mask: Mask, least: float) -> Mask:
+    """The strokes that are higher than some pixels."""
+    labels, count = ndimage.label(mask, AROUND)
+    tall = np.zeros(count + 1, bool)
+    tall[1:] = [rows.stop - rows.start > least for rows, _ in ndimage.find_objects(labels)]
+    return tall[labels]
 
 
-def _cut(pixels: Mask, span: int, upright: bool, aside: int) -> Mask:
-    """The pixels of a rule that a stroke touches: a line that is longer than the rest on both sides."""
-    length = pixels.shape[1]
-    nothing = np.zeros_like(pixels)
-    line = _lines(pixels, int(0.75 * length))
-    if not line.any():
-        return nothing
-    columns = np.flatnonzero(line.any(axis=0))
-    thickness = line.sum() / len(columns)
-    labels, count = ndimage.label(pixels & ~ndimage.maximum_filter(line, (3, 1)), AROUND)
-    parts = [(rows, across) for rows, across in ndimage.find_objects(labels) if rows.stop - rows.start > 1.5 * thickness + 2]
-    if not parts:
-        return nothing
-    top, bottom = min(rows.start for rows, _ in parts), max(rows.stop for rows, _ in parts)
-    left, right = min(across.start for _, across in parts), max(across.stop for _, across in parts)
-    overhang = min(left - columns[0], columns[-1] + 1 - right)
-    whole = length >= 0.95 * span and not aside
-    if bottom - top < LEAST_SIDE or not (whole or (overhang >= OVERHANG * (bottom - top) and not upright)):
-        return nothing
-    reach = int(thickness) + 3
-    rest = np.pad(pixels & ~line, reach)
-    crossed = ndimage.binary_closing(rest, np.ones((reach + 1, 1)))[reach:-reach, reach:-reach]
-    return line & ~crossed
+def _pen(pixels: Mask) -> float:
+    """The width of strokes."""
+    edges = sum(int(np.abs(np.diff(np.pad(pixels, 1).astype(np.int8), axis=axis)).sum()) for axis in (0, 1))
+    return float(pixels.sum()) / (np.pi / 8 * edges)
 
 
 def _lines(mask: Mask, length: int) -> Mask:
     """The pixels on nearly level straight lines of at least this length."""
-    height, width = mask.shape
+    width = mask.shape[1]
     found = np.zeros_like(mask)
     size = length | 1
     if size > width + 1 or length < 6:
@@ -229,18 +235,14 @@ def _lines(mask: Mask, length: int) -> Mask:
 
 
 def _marks(kept: Mask) -> Mask:
-    """Small strokes far from the largest one, such as punched holes and staples."""
-    _, strokes = _strokes(kept)
-    printed = np.zeros_like(kept)
-    if len(strokes) < 2:
-        return printed
-    main = max(strokes, key=lambda one: max(one.height, one.width))
-    size = max(main.height, main.width)
-    for stroke in strokes:
-        gap = max(
-            max(one.start - other.stop, other.start - one.stop) for one, other in zip(stroke.box, main.box, strict=True)
-        )
-        margin = min(min(side.start, length - side.stop) / length for side, length in zip(stroke.box, kept.shape, strict=True))
-        if max(stroke.height, stroke.width) < 0.4 * size and gap > 0.2 * size and margin < 0.15:
-            printed[stroke.box] |= stroke.pixels
-    return printed
+    """Small strokes near an edge and far from the largest one, such as punched holes and staples."""
+    labels, count = ndimage.label(kept, AROUND)
+    boxes = ndimage.find_objects(labels)
+    sizes = [max(side.stop - side.start for side in box) for box in boxes]
+    marks = np.zeros(count + 1, bool)
+    main = boxes[int(np.argmax(sizes))]
+    for label, (box, size) in enumerate(zip(boxes, sizes, strict=True), start=1):
+        gap = max(max(one.start - other.stop, other.start - one.stop) for one, other in zip(box, main, strict=True))
+        margins = [min(side.start, length - side.stop) / length for side, length in zip(box, kept.shape, strict=True)]
+        marks[label] = size < 0.4 * max(sizes) < 2 * gap and min(margins) < 0.15
+    return marks[labels]
