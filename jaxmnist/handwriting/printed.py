@@ -78,7 +78,7 @@ def _outline(kept: Mask, wall: Mask, reach: int) -> Mask:
     tallest = max((rows.stop - rows.start for rows, _ in ndimage.find_objects(labels)), default=0)
     if tallest < max(LEAST_SIDE, LEAST_DIGIT * height):
         return nothing
-    return kept & wall & ~_repaired(ink, kept & wall & ~ink, tallest // 2)
+    return kept & wall & ~_repaired(ink, kept & wall & ~ink, int(0.8 * tallest))
 
 
 def _repaired(ink: Mask, lines: Mask, most: int) -> Mask:
@@ -138,7 +138,7 @@ def _through(kept: Mask) -> Mask:
     nothing = np.zeros_like(kept)
     if not (kept[:, :3].any() and kept[:, -3:].any()):
         return nothing
-    line = _lines(_bridged(kept, 1, GAP), int(0.95 * kept.shape[1])) & kept
+    line = _lines(_bridged(kept, 1, max(GAP, kept.shape[1] // 8 | 1)), int(0.95 * kept.shape[1])) & kept
     rest = kept & ~ndimage.maximum_filter(line, 3)
     aside = kept[[0, -1]].any() and not _inside(rest)
     if aside or not _tall(rest, LEAST_SIDE - 1).any():
@@ -172,19 +172,20 @@ def _floating(kept: Mask) -> Mask:
         line = _lines(own, int(0.75 * own.shape[1])) & kept[box]
         rest = kept[box] & own & ~ndimage.maximum_filter(line, (5, 3))
         thickness = line.sum() / max(1, np.count_nonzero(line.any(axis=0)))
-        lines.append((line, _tall(rest, 1.5 * thickness + 2), thickness))
+        lines.append((own, line, _tall(rest, 1.5 * thickness + 2), thickness))
     tallest = max(
         (max(np.ptp(np.flatnonzero(kept[box].any(axis=axis))) + 1 for axis in (0, 1))
-         for box, (line, rest, _) in zip(boxes, lines, strict=True) if not line.any() or rest.any()),
+         for box, (_own, line, rest, _thickness) in zip(boxes, lines, strict=True) if not line.any() or rest.any()),
         default=0,
     )  # fmt: skip
-    for box, (line, rest, thickness) in zip(boxes, lines, strict=True):
+    for box, (own, line, rest, thickness) in zip(boxes, lines, strict=True):
         if not line.any():
             continue
         columns = np.flatnonzero(line.any(axis=0))
         length = np.ptp(columns) + 1
         if not rest.any():
-            if tallest >= LEAST_SIDE and length >= 1.2 * tallest:
+            alone = (kept[box] & own & ~line).sum() <= 0.25 * line.sum() and thickness <= 0.15 * length
+            if alone and tallest >= LEAST_SIDE and length >= 1.2 * tallest:
                 printed[box] |= line
             continue
         ys, xs = np.nonzero(rest)
