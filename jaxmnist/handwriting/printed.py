@@ -170,6 +170,8 @@ def _floating(kept: Mask) -> Mask:
     for label, box in enumerate(boxes, start=1):
         own = labels[box] == label
         line = _lines(own, int(0.75 * own.shape[1])) & kept[box]
+        if line.sum() > 0.15 * np.count_nonzero(line.any(axis=0)) ** 2:  # as thick as a digit's blobs
+            line = np.zeros_like(line)
         rest = kept[box] & own & ~ndimage.maximum_filter(line, (5, 3))
         thickness = line.sum() / max(1, np.count_nonzero(line.any(axis=0)))
         lines.append((own, line, _tall(rest, 1.5 * thickness + 2), thickness))
@@ -184,7 +186,7 @@ def _floating(kept: Mask) -> Mask:
         columns = np.flatnonzero(line.any(axis=0))
         length = np.ptp(columns) + 1
         if not rest.any():
-            alone = (kept[box] & own & ~line).sum() <= 0.25 * line.sum() and thickness <= 0.15 * length
+            alone = (kept[box] & own & ~line).sum() <= 0.25 * line.sum()
             if alone and tallest >= LEAST_SIDE and length >= 1.2 * tallest:
                 printed[box] |= line
             continue
