@@ -1,15 +1,16 @@
 """A picture into paper and ink: steps 1 to 5 of `jaxmnist.handwriting`."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy import ndimage
 
 from jaxmnist.handwriting.light import paper, shrink
 from jaxmnist.handwriting.printed import without_printed
 
-LONGEST_SIDE = 200  # most pixels on a side of a shrunken picture
+LONGEST_SIDE, MOST_PIXELS = 400, 200 * 200  # of a shrunken picture
 LEAST_CONTRAST, INK_SHARE, SPECK_SHARE, MOST_DIGITS = 0.05, 0.3, 0.05, 20
 LEAST_SIGNAL, NOISE_LIMIT = 5, 4  # × the noise: the least contrast of a picture, and the least ink of a stroke's pixel
 # At 0.5, most skewed noise of 28×28 pixels would pass for strokes; at 1, a fifth of the 8×8 digits for noise.
@@ -17,10 +18,11 @@ STEP_SHARE = 0.7
 
 
 class Segmented(NamedTuple):
-    """A picture, at most 200×200, with paper and ink separated."""
+    """A picture of at most 40,000 pixels, with paper and ink separated."""
 
     ink: Float[np.ndarray, "height width"]  # share of the paper's light that is missing; about 0 where there is no ink
     groups: Int[np.ndarray, "height width"]  # each pixel's group of strokes, from 1, left to right; 0 for none
+    printed: Bool[np.ndarray, "height width"]  # the strokes that were dropped, such as a box
     paper_spread: float  # standard deviation of the ink where there is no stroke
     block: int  # k; a pixel here covers k×k pixels of the picture
     dark_on_light: bool  # whether the ink is darker than the paper
@@ -36,7 +38,9 @@ def segment(grey: np.ndarray) -> Segmented:
         raise ValueError(
             f"picture: {grey.dtype} of shape {grey.shape}, expected bytes (uint8) of shape (height, width), not empty"
         )
-    block = -(-max(grey.shape) // LONGEST_SIDE)
+    block = max(-(-max(grey.shape) // LONGEST_SIDE), math.isqrt((grey.size - 1) // MOST_PIXELS) + 1)
+    while math.prod(-(-side // block) for side in grey.shape) > MOST_PIXELS:  # parts of blocks count as whole
+        block += 1
     light = shrink(grey, block) / 255
     surface, dark_on_light = paper(light)
     ink = (surface - (light if dark_on_light else 1 - light)) / np.maximum(surface, 0.05)
@@ -66,7 +70,7 @@ def segment(grey: np.ndarray) -> Segmented:
         )
     rest = ink[~inked]
     spread = 1.4826 * float(np.median(np.abs(rest))) if rest.size else 0.0
-    return Segmented(ink, groups, spread, block, dark_on_light)
+    return Segmented(ink, groups, inked & ~digits, spread, block, dark_on_light)
 
 
 def _side_by_side(strokes: Int[np.ndarray, "height width"]) -> Int[np.ndarray, "height width"]:
