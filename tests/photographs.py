@@ -99,7 +99,9 @@ class Scene:
         """Write the digit somewhere inside a margin."""
         (digit,) = self.digits
         share = np.array([self.height, self.height * min(1.1, digit.shape[1] / digit.shape[0])]) / self.shape / 2
-        places = [self.random.uniform(margin + half, 1 - margin - half) if margin + half < 0.5 else 0.5 for half in share]
+        places = [
+            self.random.uniform(margin + half, 1 - margin - half) if margin + half < 0.5 else 0.5 for half in share
+        ]
         return self.write(digit, *places)
 
     def lines(self, lines, width, dark, dash=0.0, rounded=0.0):
@@ -177,18 +179,22 @@ def _shadow(scene, softness, depth):
 def clean(scene):
     scene.somewhere()
 
+
 def soft_shadow(scene):
     scene.somewhere()
     _shadow(scene, scene.random.uniform(0.04, 0.12), scene.random.uniform(0.3, 0.65))
+
 
 def sharp_shadow(scene):
     scene.somewhere()
     _shadow(scene, scene.random.uniform(0.008, 0.04), scene.random.uniform(0.3, 0.65))
 
+
 def two_shadows(scene):
     scene.somewhere()
     for _ in range(2):
         _shadow(scene, scene.random.uniform(0.03, 0.1), scene.random.uniform(0.25, 0.5))
+
 
 def lamp_and_shadow(scene):
     scene.somewhere()
@@ -196,17 +202,22 @@ def lamp_and_shadow(scene):
     scene.light *= 0.75 + slope[0] * (scene.x - 0.5) + slope[1] * (scene.y - 0.5)
     _shadow(scene, scene.random.uniform(0.03, 0.1), scene.random.uniform(0.3, 0.55))
 
+
 def flash(scene):
     scene.somewhere()
     scene.light *= scene.random.uniform(0.3, 0.65)
     y, x = scene.random.uniform(0, 1, 2)
     radius = scene.random.uniform(0.08, 0.3)
-    scene.light += scene.random.uniform(0.35, 0.7) * np.exp(-((scene.x - x) ** 2 + (scene.y - y) ** 2) / (2 * radius**2))
+    scene.light += scene.random.uniform(0.35, 0.7) * np.exp(
+        -((scene.x - x) ** 2 + (scene.y - y) ** 2) / (2 * radius**2)
+    )
+
 
 def vignette(scene):
     scene.somewhere()
     distance = (scene.x - 0.5) ** 2 + (scene.y - 0.5) ** 2
     scene.light *= 1 / (1 + scene.random.uniform(0.5, 3) * distance) ** 2
+
 
 def _around(scene, least=0.15, most=0.6):
     """A box around the digit with room in heights of it on every side."""
@@ -216,35 +227,47 @@ def _around(scene, least=0.15, most=0.6):
         rooms[1::2] += (bottom - top - right + left) * 0.4
     return top - rooms[0], left - rooms[1], bottom + rooms[2], right + rooms[3]
 
+
 def _boxed(scene, **options):
     scene.height *= 0.8
     scene.write(scene.digits[0], *scene.random.uniform(0.45, 0.55, 2))
     scene.rectangle(*_around(scene), *scene.pen(), **options)
 
+
 def box(scene):
     _boxed(scene)
+
 
 def tilted_box(scene):
     _boxed(scene, tilt=scene.random.uniform(-0.07, 0.07))
 
+
 def rounded_box(scene):
     _boxed(scene, rounded=scene.height * scene.random.uniform(0.08, 0.25))
+
 
 def dashed_box(scene):
     _boxed(scene, dash=scene.height * scene.random.uniform(0.06, 0.15))
 
+
 def thick_box(scene):
     scene.height *= 0.8
     scene.write(scene.digits[0], *scene.random.uniform(0.45, 0.55, 2))
-    scene.rectangle(*_around(scene, 0.25), scene.height * scene.random.uniform(0.06, 0.14), scene.random.uniform(0.3, 0.95))
+    scene.rectangle(
+        *_around(scene, 0.25), scene.height * scene.random.uniform(0.06, 0.14), scene.random.uniform(0.3, 0.95)
+    )
+
 
 def touched_box(scene):
     scene.height *= 0.8
     top, left, bottom, right = scene.write(scene.digits[0], *scene.random.uniform(0.45, 0.55, 2))
     edges = list(_around(scene))
     side = scene.random.choice(4, p=[0.35, 0.15, 0.35, 0.15])
-    edges[side] = (top, left, bottom, right)[side] + (1, 1, -1, -1)[side] * scene.random.uniform(-0.01, 0.05) * scene.height
+    edges[side] = (top, left, bottom, right)[side] + (1, 1, -1, -1)[side] * scene.random.uniform(
+        -0.01, 0.05
+    ) * scene.height
     scene.rectangle(*edges, *scene.pen())
+
 
 def partial_box(scene):
     scene.height *= 0.9
@@ -254,6 +277,7 @@ def partial_box(scene):
     for side in sides[: scene.random.integers(1, 3)]:  # these lie outside of the picture
         edges[side] = (-9, -9, scene.shape[0] + 9, scene.shape[1] + 9)[side]
     scene.rectangle(*edges, *scene.pen())
+
 
 def neighbours(scene):
     """The middle box of a comb; the neighbours are empty and partly seen."""
@@ -265,12 +289,14 @@ def neighbours(scene):
     scene.lines([((-9, top), (far, top)), ((-9, bottom), (far, bottom)), ((left, top), (left, bottom)),
                  ((right, top), (right, bottom))], width, dark)  # fmt: skip
 
+
 def frame(scene):
     scene.somewhere(0.15)
     rows, columns = scene.shape
     width = max(1, scene.random.uniform(0.008, 0.05) * min(scene.shape))
     inset = scene.random.choice([0, scene.random.uniform(0.01, 0.07)]) * min(scene.shape) + width / 2
     scene.rectangle(inset, inset, rows - 1 - inset, columns - 1 - inset, width, scene.random.uniform(0.3, 0.95))
+
 
 def tilted_frame(scene):
     scene.somewhere(0.2)
@@ -280,6 +306,7 @@ def tilted_frame(scene):
     scene.rectangle(inset, inset, rows - 1 - inset, columns - 1 - inset, width, scene.random.uniform(0.3, 0.95),
                     tilt=scene.random.uniform(-0.05, 0.05))  # fmt: skip
 
+
 def scan_edge(scene):
     scene.somewhere(0.15)
     for side in scene.random.choice(4, scene.random.integers(1, 3), replace=False):
@@ -288,6 +315,7 @@ def scan_edge(scene):
         crooked = scene.random.uniform(0, 0.03) * (scene.x if side % 2 == 0 else scene.y)
         scene.light *= 1 - scene.random.uniform(0.6, 0.97) * _step(reach + crooked - depth, 0.003)
 
+
 def desk(scene):
     """A tilted sheet: the desk shows along an edge or at a corner."""
     scene.somewhere(0.22)
@@ -295,6 +323,7 @@ def desk(scene):
     along = (scene.x - 0.5) * np.cos(angle) + (scene.y - 0.5) * np.sin(angle)
     reach = np.abs(along).max() - scene.random.uniform(0.05, 0.2)
     scene.light *= 1 - scene.random.uniform(0.4, 0.9) * _step(along - reach, 0.004)
+
 
 def page_edge(scene):
     """The next sheet: a thin dark line where the paper ends, and a little less light beyond."""
@@ -305,14 +334,18 @@ def page_edge(scene):
     scene.light *= 1 - scene.random.uniform(0.3, 0.8) * np.exp(-(((depth - reach) / 0.008) ** 2))
     scene.light *= 1 - scene.random.uniform(0.05, 0.2) * _step(reach - depth, 0.005)
 
+
 def rule_below(scene):
     _rule(scene, scene.random.uniform(0.08, 0.3))
+
 
 def rule_above(scene):
     _rule(scene, -scene.random.uniform(0.08, 0.3))
 
+
 def rule_touched(scene):
     _rule(scene, scene.random.uniform(-0.03, 0.02))
+
 
 def _rule(scene, room):
     top, left, bottom, right = scene.somewhere(0.2)
@@ -322,6 +355,7 @@ def _rule(scene, room):
     end = scene.shape[1] + 9 if whole else right + scene.random.uniform(0.3, 0.7) * scene.height
     tilt = scene.random.uniform(-0.03, 0.03) * (end - start)
     scene.lines([((start, at - tilt / 2), (end, at + tilt / 2))], *scene.pen())
+
 
 def ruled_paper(scene):
     scene.somewhere(0.1)
@@ -334,12 +368,16 @@ def ruled_paper(scene):
         margin = scene.random.uniform(0.04, 0.12) * scene.shape[1]
         scene.lines([((margin, -9), (margin, scene.shape[0] + 9))], width, min(0.9, dark * 1.5))
 
+
 def squared_paper(scene):
     scene.somewhere(0.1)
     gap = scene.random.uniform(0.2, 0.6) * scene.height
     width, dark = max(1, 0.012 * scene.height), scene.random.uniform(0.08, 0.25)
     rows = [((-9, row), (scene.shape[1] + 9, row)) for row in np.arange(0.4 * gap, scene.shape[0], gap)]
-    scene.lines(rows + [((x, -9), (x, scene.shape[0] + 9)) for x in np.arange(0.6 * gap, scene.shape[1], gap)], width, dark)
+    scene.lines(
+        rows + [((x, -9), (x, scene.shape[0] + 9)) for x in np.arange(0.6 * gap, scene.shape[1], gap)], width, dark
+    )
+
 
 def holes(scene):
     scene.somewhere(0.2)
@@ -348,6 +386,7 @@ def holes(scene):
         distance = np.hypot((scene.x - 0.08) * scene.shape[1], (scene.y - y) * scene.shape[0])
         scene.light *= 1 - 0.8 * (distance < size * min(scene.shape))
 
+
 def staple(scene):
     scene.somewhere(0.2)
     x, y = scene.random.uniform(0.06, 0.12, 2) * scene.shape[::-1]
@@ -355,12 +394,15 @@ def staple(scene):
     way = 0.06 * min(scene.shape) * np.array([np.cos(turn), np.sin(turn)])
     scene.lines([((x - way[0], y - way[1]), (x + way[0], y + way[1]))], max(1, 0.008 * min(scene.shape)), 0.7)
 
+
 def low_resolution(scene):
     scene.__init__(scene.random, scene.digits, tuple(scene.random.integers(24, 60, 2)), scene.random.uniform(0.5, 0.75))
     scene.somewhere(0.08)
 
+
 def grainy(scene):
     scene.somewhere()
+
 
 def near_edge(scene):
     scene.height *= 1.2
@@ -372,10 +414,12 @@ def near_edge(scene):
     places = [(gap + half[0], x), (y, gap + half[1]), (1 - gap - half[0], x), (y, 1 - gap - half[1])]
     scene.write(digit, *places[side])
 
+
 def filled(scene):
     """The digit fills the picture."""
     scene.__init__(scene.random, scene.digits, scene.shape, scene.random.uniform(0.85, 0.95))
     scene.write(scene.digits[0], 0.5, 0.5)
+
 
 def blackboard(scene):
     """Chalk, with a wooden frame around the board."""
@@ -388,9 +432,11 @@ def blackboard(scene):
                         scene.random.uniform(0.3, 0.8))  # fmt: skip
     _shadow(scene, scene.random.uniform(0.04, 0.1), scene.random.uniform(0.1, 0.4))
 
+
 def boxed_in_shadow(scene):
     _boxed(scene)
     _shadow(scene, scene.random.uniform(0.03, 0.1), scene.random.uniform(0.3, 0.6))
+
 
 def scan_edge_and_rule(scene):
     _rule(scene, scene.random.uniform(0.08, 0.3))
@@ -434,7 +480,9 @@ def row(digits, random, boxes=True):
     for index, digit in enumerate(digits):
         left = gap + index * step
         middle = (left + pitch / 2) / shape[1]
-        scene.write(digit, 0.5 + random.uniform(-0.05, 0.05), middle + random.uniform(-0.05, 0.05) * pitch / shape[1], height)
+        scene.write(
+            digit, 0.5 + random.uniform(-0.05, 0.05), middle + random.uniform(-0.05, 0.05) * pitch / shape[1], height
+        )
         if boxes:
             scene.rectangle(top, left, bottom, left + pitch, width, dark)
     if not boxes:

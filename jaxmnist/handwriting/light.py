@@ -12,7 +12,7 @@ EVEN_SHARE = 0.75  # under even light, the paper's brightness is this quantile o
 WIDEST_STROKE = 0.3  # of the picture's longer side; what is wider and dark is a shadow
 SMOOTH = 0.28  # least share of the cells' variance that is smooth where the light is uneven
 LEAST_LIT = 32  # pixels on the longer side; a smaller picture is a digit that fills it
-BLACK = 25  # least such ratio that isn't light, but ink
+BLACK = 12  # least such ratio that isn't light, but ink
 UNEVEN = 1.12  # least ratio of the brightest and the darkest paper that is levelled locally
 
 
@@ -61,8 +61,9 @@ def _uneven(cells: Float[np.ndarray, "rows columns"]) -> bool:
     """Whether the paper's brightness, without strokes, varies by more than noise, and by less than ink does."""
     size = max(3, int(WIDEST_STROKE * max(cells.shape)) | 1)
     paper = ndimage.grey_closing(cells, (size, size), mode="nearest")
-    black, darkest, brightest = np.quantile(paper, (0.01, 0.05, 0.98))
-    return bool(brightest > UNEVEN * darkest and brightest < BLACK * black)
+    edge = np.concatenate([paper[0], paper[-1], paper[:, 0], paper[:, -1]])  # which a shadow reaches, and ink seldom
+    darkest, brightest = np.quantile(edge, 0.05), np.quantile(paper, 0.98)
+    return bool(UNEVEN * darkest < brightest < BLACK * darkest)
 
 
 def _smooth_share(cells: Float[np.ndarray, "rows columns"]) -> float:
