@@ -6,7 +6,7 @@ Every kind varies widely: size, place, pen, darkness, blur, noise and JPEG's qua
 import io
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 from scipy import ndimage
 
 CURVES = {  # control points of every digit's strokes, x to the right and y down, in a box of 1 × 1; corners are rounded

@@ -91,7 +91,7 @@ def _levelled(
     smooth = ndimage.uniform_filter(left, 3, mode="nearest")
     closed = _closed(smooth, int(WIDEST_STROKE * max(light.shape)) | 1)
     share = light / np.maximum(surface * closed, 0.05)
-    return surface * closed * np.median(share)
+    return np.asarray(surface * closed * np.median(share))
 
 
 def _closed(values: Float[np.ndarray, "height width"], window: int) -> Float[np.ndarray, "height width"]:
@@ -106,7 +106,7 @@ def _closed(values: Float[np.ndarray, "height width"], window: int) -> Float[np.
     turned = ndimage.maximum_filter(turned, side, mode="nearest")
     turned = ndimage.minimum_filter(turned, side, mode="nearest")
     diamond = turned[down, across]
-    return np.minimum(square, diamond)[window:-window, window:-window]
+    return np.asarray(np.minimum(square, diamond)[window:-window, window:-window])
 
 
 def _terms(shape: tuple[int, ...], block: int, cells: tuple[int, ...]) -> tuple[Float[np.ndarray, "_ _"], ...]:
