@@ -4,6 +4,7 @@ Every kind varies widely: size, place, pen, darkness, blur, noise and JPEG's qua
 """
 
 import io
+from itertools import pairwise
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -18,11 +19,11 @@ CURVES = {  # control points of every digit's strokes, x to the right and y down
     4: [[(0.6, 0), (0, 0.6)], [(0, 0.6), (1, 0.58)], [(0.75, 0.25), (0.7, 1)]],
     5: [[(0.95, 0), (0.15, 0.02)], [(0.15, 0.02), (0.1, 0.45)],
         [(0.1, 0.45), (0.4, 0.35), (1, 0.4), (1, 0.95), (0.4, 1.05), (0, 0.88)]],
-    6: [[(0.7, 0), (0.2, 0.2), (-0.05, 0.7), (0.1, 1), (0.6, 1.05), (0.95, 0.85), (0.85, 0.5), (0.4, 0.5), (0.08, 0.75)]],
+    6: [[(0.7, 0), (0.2, 0.2), (-0.05, 0.7), (0.1, 1), (0.6, 1.05), (0.95, 0.85), (0.85, 0.5), (0.4, 0.5), (0.08, 0.75)]],  # noqa: E501
     7: [[(0, 0.02), (1, 0)], [(1, 0), (0.5, 0.5), (0.35, 1)]],
-    8: [[(0.5, 0.48), (0.05, 0.35), (0.1, 0), (0.5, -0.03), (0.9, 0), (0.95, 0.35), (0.5, 0.48), (-0.05, 0.65), (0.05, 1),
+    8: [[(0.5, 0.48), (0.05, 0.35), (0.1, 0), (0.5, -0.03), (0.9, 0), (0.95, 0.35), (0.5, 0.48), (-0.05, 0.65), (0.05, 1),  # noqa: E501
          (0.5, 1.03), (0.95, 1), (1.05, 0.65), (0.5, 0.48)]],
-    9: [[(0.95, 0.2), (0.7, -0.05), (0.1, 0), (0.02, 0.45), (0.5, 0.55), (0.9, 0.4), (0.95, 0.15)], [(0.95, 0.15), (0.85, 1)]],
+    9: [[(0.95, 0.2), (0.7, -0.05), (0.1, 0), (0.02, 0.45), (0.5, 0.55), (0.9, 0.4), (0.95, 0.15)], [(0.95, 0.15), (0.85, 1)]],  # noqa: E501
 }  # fmt: skip
 PENS = {"thin": (0.045, 0.08), "thick": (0.12, 0.17)}
 """Width of the strokes, in heights of the digit."""
@@ -136,11 +137,11 @@ class Scene:
         self.lines([(corners[side], corners[(side + 1) % 4]) for side in sides], width, dark, dash, rounded)
         for side in sides if rounded else ():  # a corner's arc
             middle = corners[side] + sum(
-                rounded * (corners[(side + step) % 4] - corners[side]) / np.hypot(*(corners[(side + step) % 4] - corners[side]))
+                rounded * (corners[(side + step) % 4] - corners[side]) / np.hypot(*(corners[(side + step) % 4] - corners[side]))  # noqa: E501
                 for step in (1, 3))  # fmt: skip
             at = np.linspace(0, np.pi / 2, 9) + np.pi + side * np.pi / 2 + tilt
             arc = [middle + rounded * np.array([np.cos(one), np.sin(one)]) for one in at]
-            self.lines(list(zip(arc[:-1], arc[1:], strict=True)), width, dark)
+            self.lines(list(pairwise(arc)), width, dark)
 
     def pen(self):
         """Width and darkness of a printed line."""
@@ -444,9 +445,9 @@ def scan_edge_and_rule(scene):
 
 
 KINDS = {kind.__name__: kind for kind in (
-    clean, filled, near_edge, low_resolution, grainy, soft_shadow, sharp_shadow, two_shadows, lamp_and_shadow, flash, vignette,
+    clean, filled, near_edge, low_resolution, grainy, soft_shadow, sharp_shadow, two_shadows, lamp_and_shadow, flash, vignette,  # noqa: E501
     box, tilted_box, rounded_box, dashed_box, thick_box, touched_box, partial_box, neighbours, boxed_in_shadow,
-    frame, tilted_frame, blackboard, scan_edge, desk, page_edge, rule_below, rule_above, rule_touched, scan_edge_and_rule,
+    frame, tilted_frame, blackboard, scan_edge, desk, page_edge, rule_below, rule_above, rule_touched, scan_edge_and_rule,  # noqa: E501
     ruled_paper, squared_paper, holes, staple)}  # fmt: skip
 
 

@@ -53,7 +53,7 @@ def _through(kept: Mask) -> Mask:
     line = level_lines(bridged(kept, 1, max(GAP, kept.shape[1] // 8 | 1)), int(0.95 * kept.shape[1])) & kept
     rest = kept & ~ndimage.maximum_filter(line, 3)
     aside = kept[[0, -1]].any() and not _inside(rest)
-    if aside or not _tall(rest, LEAST_SIDE - 1).any():
+    if aside or not _tall(rest, LEAST_SIDE - 0.5).any():
         return nothing
     return np.asarray(line & ~crossed(kept & ~line, line))
 
