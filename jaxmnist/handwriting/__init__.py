@@ -21,13 +21,14 @@ from elsewhere, paper and ink must be separated first. The steps, in plain arith
    a lamp's uneven light, which is smooth. But where ink fills the picture it would follow the ink. So even light is
    preferred: with e the ⌈¾ n⌉-th smallest of the n cells of p, the paper's brightness is e everywhere unless the
    ⌈¼ n⌉-th smallest of |p − surface| is less than that of |p − e|.
-   Shadows and flashes are levelled too. *Closing* p by a window is the largest p in the window around each pixel, then
-   the smallest of those: strokes narrower than the window vanish, shadows don't. Light is uneven in pictures of at
-   least 32 pixels if smoothing the cells (a Gaussian of 0.1 sides) leaves more than 0.28 of their variance, and the
-   cells, closed by 0.3 sides, have a 98 % quantile between 1.12 and 12 times the 5 % quantile along the edge. Then dark
-   ink is where the cubes of (g − G) / (G (1 − G)) sum to less than 0; G is g smoothed by 0.07 sides, both shrunk to 100
-   pixels, without a tenth at every edge. If the surface leaves such light, it is multiplied by p / surface, averaged
-   over 3×3, closed by a square and by a diamond of 0.3 sides, whichever is darker; and by the median of what p is then.
+   Shadows and flashes are levelled too. *Closing* by a window takes the largest value in the window around each pixel,
+   then the smallest of those: what is narrower than the window and dark vanishes. Light is uneven, in pictures of at
+   least 32 pixels, if smoothing the cells (a Gaussian of 0.1 sides) leaves more than 0.28 of their variance, and the 98 %
+   quantile of the closed cells (by 0.3 sides) is between 1.12 and 12 times the 5 % quantile of those along the edge.
+   Then ink is dark if Σ r³ / Σ |r|³ of two r sum to less than 0, r = (g − s) / (s (1 − s)) with g in at most 100 cells
+   a side, less a tenth at every edge, and s, limited to [0.05, 0.95], a Gaussian smoothing of g by 0.07 sides and the
+   surface above with weights of 1. If p / surface is uneven too, the surface is multiplied by it, averaged over 3×3 and
+   closed by 0.3 sides with a square and with a diamond, whichever is darker, and then by the median of p / surface.
 3. **Ink** is the share of the paper's light that is missing: (surface − p) / max(surface, 0.05).
 4. **Noise.** The contrast is the largest mean of 3×3 pixels, the edge extended by copies. σ, the noise's standard
    deviation if it is normal, is 1.048 × the median of |difference| of neighbours in a row. Neighbours of which one has

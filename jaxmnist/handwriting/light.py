@@ -73,12 +73,18 @@ def _smooth_share(cells: Float[np.ndarray, "rows columns"]) -> float:
 
 
 def _small_things_are_dark(cells: Float[np.ndarray, "rows columns"]) -> bool:
-    """Whether small things are darker than what is around them, where the light is uneven."""
-    around = ndimage.gaussian_filter(cells, 0.07 * max(cells.shape), mode="nearest")
-    share = (cells - around) / (np.maximum(around, 0.05) * np.maximum(1 - around, 0.05))
+    """Whether what stands out, from what is around it and from a smooth surface, is dark, where the light is uneven."""
+    terms = np.broadcast_arrays(*_terms(cells.shape, 1, cells.shape))
+    basis = np.stack([term.ravel() for term in terms], axis=1)
+    surface = (basis @ _least_squares(basis, cells.ravel(), np.ones(cells.size))).reshape(cells.shape)
     edge = max(1, max(cells.shape) // 10)
-    inside = share[edge:-edge, edge:-edge] if min(cells.shape) > 2 * edge + 2 else share
-    return bool((inside**3).sum() < 0)
+    skewness = 0.0
+    for smooth in (ndimage.gaussian_filter(cells, 0.07 * max(cells.shape), mode="nearest"), surface):
+        limited = np.clip(smooth, 0.05, 0.95)
+        share = (cells - limited) / (limited * (1 - limited))
+        inside = share[edge:-edge, edge:-edge] if min(cells.shape) > 2 * edge + 2 else share
+        skewness += float((inside**3).sum() / max((np.abs(inside) ** 3).sum(), 1e-9))
+    return skewness < 0
 
 
 def _levelled(

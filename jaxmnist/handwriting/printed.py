@@ -53,9 +53,15 @@ def _through(kept: Mask) -> Mask:
     line = level_lines(bridged(kept, 1, max(GAP, kept.shape[1] // 8 | 1)), int(0.95 * kept.shape[1])) & kept
     rest = kept & ~ndimage.maximum_filter(line, 3)
     aside = kept[[0, -1]].any() and not _inside(rest)
-    if aside or not _tall(rest, LEAST_SIDE - 0.5).any():
+    if aside or max(_sizes(rest), default=0) < LEAST_SIDE:
         return nothing
     return np.asarray(line & ~crossed(kept & ~line, line))
+
+
+def _sizes(mask: Mask) -> list[int]:
+    """The longer side of every stroke."""
+    labels, _ = ndimage.label(mask, AROUND)
+    return [max(side.stop - side.start for side in box) for box in ndimage.find_objects(labels)]
 
 
 def _inside(rest: Mask) -> bool:
