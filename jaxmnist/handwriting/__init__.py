@@ -21,8 +21,8 @@ from elsewhere, paper and ink must be separated first. The steps, in plain arith
    a lamp's uneven light, which is smooth. But where ink fills the picture it would follow the ink. So even light is
    preferred: with e the ⌈¾ n⌉-th smallest of the n cells of p, the paper's brightness is e everywhere unless the
    ⌈¼ n⌉-th smallest of |p − surface| is less than that of |p − e|.
-   Shadows and flashes are levelled too. *Closing* by a window takes the largest value in the window around each pixel,
-   then the smallest of those: what is narrower than the window and dark vanishes. Light is uneven, in pictures of at
+   Shadows and flashes are levelled too. *Closing* takes the largest value in a window around each pixel, then the
+   smallest of those: what is narrower than the window and dark vanishes. Light is uneven, in pictures of at
    least 32 pixels, if smoothing the cells (a Gaussian of 0.1 sides) leaves more than 0.28 of their variance, and the 98 %
    quantile of the closed cells (by 0.3 sides) is between 1.12 and 12 times the 5 % quantile of those along the edge.
    Then ink is dark if Σ r³ / Σ |r|³ of two r sum to less than 0, r = (g − s) / (s (1 − s)) with g in at most 100 cells
