@@ -109,7 +109,9 @@ def config_from(values: Any) -> Config:
     known = {field.name for field in dataclasses.fields(Config)}
     if not isinstance(values, dict) or not isinstance(values.get("sizes"), list) or values.keys() - known:
         raise ValueError(f"recipe {values!r}: expected values for {', '.join(sorted(known))}")
-    config = Config(**{**values, "sizes": tuple(values["sizes"])})
+    given = {**vars(Config()), **values, "sizes": tuple(values["sizes"])}
+    static, traced = (tuple(given[name] for name in names) for names in (STATIC, TRACED))
+    config = _unflatten(static, traced)  # of whatever types, which are checked only now
     for name in TRACED:
         if not _is_number(getattr(config, name)):
             raise ValueError(f"{name}={getattr(config, name)!r}: expected a number")

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
 from jaxtyping import Array, Float, Integer, Key, UInt8, UInt32
 
 TURN, STRETCH, SHIFT = 0.12, 0.1, 1.0
@@ -20,8 +22,71 @@ class Dataset(NamedTuple):
     labels: UInt8[Array, "*n"]  # the digits 0 to 9
 
 
+def as_dataset(images: npt.ArrayLike, labels: npt.ArrayLike) -> Dataset:
+    """Make a data set of anyone's arrays.
+
+    Args:
+        images: n images of 784 or 28×28 pixels: integers in [0, 255], or any numbers in [0, 1]; 0 is paper.
+        labels: n integers from 0 to 9.
+
+    Raises:
+        ValueError: if an array is anything else.
+
+    Example:
+        >>> as_dataset(np.full((2, 28, 28), 0.2), [7, 1]).images[0, :3].tolist()
+        [51, 51, 51]
+    """
+    pixels, digits = _as_bytes(np.asarray(images)), np.asarray(labels)
+    check(Dataset(pixels, digits))  # type: ignore[arg-type]  # before JAX narrows 64-bit labels
+    return Dataset(jnp.asarray(pixels), jnp.asarray(digits.astype(np.uint8)))
+
+
+def check(dataset: Dataset, prefix: str = "") -> None:
+    """Reject a set that a network would silently learn the wrong thing from, or nothing.
+
+    While JAX traces, only types and shapes are known; the labels' values are then not checked.
+
+    Args:
+        dataset: n examples, at least one.
+        prefix: what the message puts before the array's name, such as "test_set.".
+
+    Raises:
+        ValueError: naming the array, what it is, what was expected and the remedy.
+    """
+    images, labels = dataset
+    remedy = "dataset.as_dataset converts other arrays"
+    if images.dtype != jnp.uint8 or images.ndim != 2 or images.shape[1] != 784 or not images.shape[0]:
+        found = f"{prefix}images: {images.dtype} of shape {images.shape}"
+        raise ValueError(f"{found}, expected uint8 of shape (n, 784) with n at least 1; {remedy}")
+    if not jnp.issubdtype(labels.dtype, jnp.integer) or labels.shape != images.shape[:1]:
+        found = f"{prefix}labels: {labels.dtype} of shape {labels.shape}"
+        raise ValueError(f"{found}, expected integers of shape {images.shape[:1]}, a digit for each image")
+    if not isinstance(labels, jax.core.Tracer):
+        known = jax.device_get(labels)
+        if known.min() < 0 or known.max() > 9:
+            raise ValueError(f"{prefix}labels: from {known.min()} to {known.max()}, expected digits from 0 to 9")
+
+
+def _as_bytes(images: np.ndarray) -> np.ndarray:
+    """Convert pixels of any type in [0, 1], or integers in [0, 255], to bytes, and 28×28 pixels to a row of 784."""
+    if images.shape[1:] in ((28, 28), (28, 28, 1), (1, 28, 28)):
+        images = images.reshape(-1, 784)
+    found, expected = f"images: {images.dtype}", "expected integers from 0 to 255, or floats from 0 to 1"
+    integer = jnp.issubdtype(images.dtype, jnp.integer)
+    if not (integer or jnp.issubdtype(images.dtype, jnp.floating) or images.dtype == bool):
+        raise ValueError(f"{found}, {expected}")
+    least, largest = images.min(initial=0), images.max(initial=0)
+    if least >= 0 and largest <= 1:
+        return np.round(images.astype(np.float32) * 255).astype(np.uint8)
+    if integer and least >= 0 and largest <= 255:
+        return images.astype(np.uint8)
+    raise ValueError(f"{found} from {least} to {largest}, {expected}")
+
+
 def scale(images: UInt8[Array, "*n 784"]) -> Float[Array, "*n 784"]:
-    """Bytes 0–255 to pixels in [0, 1], in JAX's default float."""
+    """Bytes 0–255 to pixels in [0, 1], in JAX's default float; raises ValueError for anything but bytes."""
+    if images.dtype != jnp.uint8:
+        raise ValueError(f"images: {images.dtype}, expected uint8 from 0 to 255; dataset.as_dataset converts others")
     return images.astype(jnp.result_type(float)) / 255
 
 

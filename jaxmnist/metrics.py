@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, UInt8
+from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from jaxmnist.cost import COSTS
-from jaxmnist.dataset import Dataset, one_hot, scale
+from jaxmnist.dataset import Dataset, check, one_hot, scale
 from jaxmnist.network import Params, forward, weighted_sums
 
 CHUNK = 1_000
@@ -34,7 +34,11 @@ def evaluate(params: Params, dataset: Dataset, activation: str = "sigmoid", cost
 
     Returns:
         The mean cost and the accuracy.
+
+    Raises:
+        ValueError: if the set breaks a rule of `dataset.check`.
     """
+    check(dataset)
 
     def evaluate_example(example: Dataset) -> tuple[Float[Array, ""], Bool[Array, ""]]:
         z = weighted_sums(params, scale(example.images), activation)[-1]
@@ -58,3 +62,11 @@ def outputs(
 
     each: Float[Array, "n 10"] = jax.lax.map(outputs_of, images, batch_size=CHUNK)
     return each
+
+
+@partial(jax.jit, static_argnames=("activation", "cost"))
+def predict(
+    params: Params, image: UInt8[Array, "784"], activation: str = "sigmoid", cost: str = "squared_error"
+) -> Int[Array, ""]:
+    """The digit that a network reads in one image, as `handwriting.read` makes it. Arguments as `evaluate`."""
+    return jnp.argmax(outputs(params, image[None], activation, cost))

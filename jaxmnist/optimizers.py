@@ -5,12 +5,13 @@ An optimizer is two pure functions, as in optax: `init(params)` gives its first 
 library's optimizers work in place of the other's.
 """
 
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Int, PyTree
+from jaxtyping import Array, ArrayLike, Float, Int, PyTree
 
 Tree: TypeAlias = PyTree[Array]
 """Parameters, gradients, updates: any pytree of arrays; in one call they all have the same structure."""
@@ -148,6 +149,26 @@ def cosine(learning_rate: ArrayLike, steps: int) -> Schedule:
         return learning_rate * (1 + jnp.cos(jnp.pi * done)) / 2
 
     return rate
+
+
+def call_update(
+    optimizer: AnyOptimizer, gradient: Tree, state: Any, params: Tree, cost: Float[Array, ""]
+) -> tuple[Tree, Any]:
+    """Call an optimizer's `update`, with the cost as `value` if it takes that, as some of optax's do.
+
+    Raises:
+        ValueError: if it needs still more, as optax's `lbfgs` and `lookahead` do.
+    """
+    update: Callable[..., tuple[Tree, Any]] = optimizer.update
+    parameters = inspect.signature(update).parameters
+    takes_value = "value" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    try:
+        return update(gradient, state, params, **({"value": cost} if takes_value else {}))
+    except (TypeError, AttributeError) as problem:
+        raise ValueError(
+            f"optimizer: its update fails ({problem}), expected one that needs only the gradient, its state, the "
+            f"parameters and value=cost; for example optax.adam(1e-3)"
+        ) from problem
 
 
 def apply_updates(params: Tree, updates: Tree) -> Tree:

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key, Shaped
 
 from jaxmnist.config import Config, validate
-from jaxmnist.dataset import Dataset
+from jaxmnist.dataset import Dataset, check
 from jaxmnist.metrics import Metrics, evaluate
 from jaxmnist.network import Params
 from jaxmnist.training import TrainState, count_steps, start, train_epoch
@@ -106,12 +106,15 @@ def train_population(
         on_progress: called after each epoch of a group with the number of its networks.
 
     Raises:
-        ValueError: if the recipe or a member breaks a rule of `config.validate`, or the group size isn't positive.
+        ValueError: if the recipe or a member breaks a rule of `config.validate`, or a set one of `dataset.check`; or if
+            the group size isn't positive.
     """
     if group_size < 1:
         raise ValueError(
             f"group_size={group_size}: expected a whole number from 1; for example group_size={GROUP_SIZE}"
         )
+    check(train_set, "train_set.")
+    check(held_out, "held_out.")
     config = config.resolved(train_set.labels.shape[0])
     for rate, momentum in sorted(set(zip(members.learning_rates.tolist(), members.momenta.tolist(), strict=True))):
         validate(with_rates(config, rate, momentum))

@@ -93,6 +93,19 @@ def stalls(content):
     return behaviour
 
 
+def waits_for_the_client(content, offered, hung_up):
+    """Sends the content, offers more, and sets the event as soon as the client has closed the connection."""
+
+    def behaviour(handler):
+        _answer(handler, offered, content)
+        handler.connection.settimeout(PATIENCE_SECONDS)
+        with contextlib.suppress(ConnectionError):  # the client left unread bytes behind
+            handler.rfile.read(1)
+        hung_up.set()
+
+    return behaviour
+
+
 def drips(content):
     """Sends the headers, then 20 bytes a second of the content."""
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -222,8 +223,17 @@ def test_a_dtype_that_numpy_lacks_is_refused(dtype, tmp_path):
         read(tmp_path / "w")
 
 
-@pytest.mark.parametrize("digest", ["", "0", 1, None])
-def test_a_header_without_a_digest_is_refused(digest, tmp_path):
+def test_many_arrays_are_verified_in_a_time_that_grows_as_their_number(tmp_path):
+    """As many as a header can name; a check of each pair would take a minute."""
+    save(tmp_path / "w", {f"{number:x}": np.zeros(0, np.uint8) for number in range(7_000)}, {})
+    begin = time.process_time()
+    assert len(read(tmp_path / "w")[0]) == 7_000
+    assert time.process_time() - begin < 1
+
+
+@pytest.mark.parametrize("digest", ["", "0", "0" * 63 + "g", "0" * 64 + "\n", 1, None])
+def test_a_header_without_a_digest_is_refused_unhashed(digest, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "_digests", lambda _: pytest.fail("was hashed"))
     entry = {"about": {}, "format": 1, "sha256": {"header": digest}}
     (tmp_path / "w").write_bytes(safetensors.numpy.save({}, {"jaxmnist": json.dumps(entry)}))
     with pytest.raises(ValueError, match="damaged, or not from jaxmnist"):

@@ -123,8 +123,12 @@ def test_json_s_quartiles_are_those_of_csv_s_seeds(content, rows):
 def test_verdicts_are_printed_and_written(raced, content):
     printed, _folder = raced
     assert [claim["says"] for claim in content["claims"]] == list(CLAIMS)
+    before, *conclusions = printed.splitlines()[-4:]
+    assert before == ""
+    for claim, line in zip(content["claims"], conclusions, strict=True):
+        assert line.startswith(f"{claim['verdict'].upper()}: {claim['says']}. ")
     for claim in content["claims"]:
-        assert f"\n{claim['verdict'].upper()}: {claim['says']}" in printed
+        assert f"\n{claim['says']}" in printed
         for finding, threshold in zip(claim["findings"], content["thresholds"], strict=True):
             assert finding["cost"] == threshold
             assert {"ratio", "wins", "losses", "p_value", "outcome"} < finding.keys()

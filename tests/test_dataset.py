@@ -1,10 +1,12 @@
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxmnist import dataset as module
-from jaxmnist.dataset import Dataset, jitter, minibatches, one_hot, permutation, scale
+from jaxmnist.dataset import Dataset, as_dataset, check, jitter, minibatches, one_hot, permutation, scale
 
 
 def numbered(examples):
@@ -57,6 +59,71 @@ def test_neighbours_in_a_large_order_have_nothing_to_do_with_each_other():
         # the correlation of independent numbers deviates by 1/√60000 = 0.004; five times that
         assert abs(np.corrcoef(order[:-shift], order[shift:])[0, 1]) < 0.0205
     assert abs(np.corrcoef(order, np.arange(60_000))[0, 1]) < 0.0205
+
+
+BYTES = np.random.default_rng(0).integers(0, 256, (3, 784)).astype(np.uint8)
+DIGITS = np.array([7, 0, 9])
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        BYTES,
+        jnp.asarray(BYTES),
+        BYTES.astype(np.int64),
+        BYTES.tolist(),
+        BYTES.reshape(3, 28, 28),
+        BYTES.reshape(3, 28, 28, 1),
+        *((BYTES / 255).astype(dtype) for dtype in (np.float64, np.float32, np.float16)),
+    ],
+)
+def test_all_arrays_that_mean_the_same_become_the_same_bytes(images):
+    for labels in (DIGITS, DIGITS.astype(np.uint8), DIGITS.tolist(), jnp.asarray(DIGITS)):
+        dataset = as_dataset(images, labels)
+        assert [leaf.dtype for leaf in dataset] == [jnp.uint8, jnp.uint8]
+        np.testing.assert_array_equal(dataset.images, BYTES)
+        np.testing.assert_array_equal(dataset.labels, DIGITS)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int8, np.float32])
+def test_ink_of_1_is_black_whatever_its_type(dtype):
+    np.testing.assert_array_equal(as_dataset((BYTES > 99).astype(dtype), DIGITS).images, 255 * (BYTES > 99))
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (BYTES / 2.0, DIGITS, r"images: float64 from 0.0 to 127.5, expected integers from 0 to 255, or floats from"),
+        (BYTES / 128 - 1, DIGITS, "images: float64 from -1.0"),
+        (np.full((3, 784), np.nan), DIGITS, "images: float64 from nan"),
+        (BYTES.astype(int) * 2, DIGITS, "images: int64 from 0 to 510"),
+        (BYTES.astype(int) - 1, DIGITS, "images: int64 from -1"),
+        (BYTES.astype(str), DIGITS, "images: <U"),
+        (BYTES[:, :64], DIGITS, r"images: uint8 of shape \(3, 64\), expected uint8 of shape \(n, 784\)"),
+        (BYTES[0], DIGITS[:1], r"images: uint8 of shape \(784,\)"),
+        (BYTES[:0], DIGITS[:0], r"images: uint8 of shape \(0, 784\), .* with n at least 1"),
+        (BYTES, DIGITS[:2], r"labels: int64 of shape \(2,\), expected integers of shape \(3,\)"),
+        (BYTES, np.eye(10)[DIGITS], r"labels: float64 of shape \(3, 10\)"),
+        (BYTES, DIGITS / 1.0, "labels: float64"),
+        (BYTES, DIGITS + 1, "labels: from 1 to 10, expected digits from 0 to 9"),
+        (BYTES, DIGITS - 1, "labels: from -1 to 8"),
+        (BYTES, DIGITS + 2**32, "labels: from 4294967296"),  # what 32 bits would wrap
+    ],
+)
+def test_arrays_that_could_be_learnt_wrongly_are_refused(images, labels, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        as_dataset(images, labels)
+
+
+def test_while_jax_traces_types_and_shapes_are_checked():
+    jax.eval_shape(check, Dataset(BYTES, DIGITS + 1))  # the values of labels aren't known
+    with pytest.raises(ValueError, match=r"train_set\.images: float32"):
+        jax.eval_shape(lambda dataset: check(dataset, "train_set."), Dataset(BYTES / np.float32(255), DIGITS))
+
+
+def test_scale_rejects_pixels_that_it_would_divide_once_more():
+    with pytest.raises(ValueError, match="images: float32, expected uint8"):
+        inspect.unwrap(scale)(jnp.ones(784))  # as outside these tests, where nothing checks annotations
 
 
 def test_scale_maps_bytes_to_0_1():

@@ -74,6 +74,13 @@ def test_1_bit_and_palettes_are_read():
     assert np.array_equal(read(encoded(palette, "PNG")), np.asarray(palette.convert("RGB").convert("L")))
 
 
+def test_a_gif_of_one_frame_is_a_picture():
+    palette = Image.fromarray(BLOCKS).quantize(12)
+    assert np.array_equal(read(encoded(palette, "GIF")), np.asarray(palette.convert("RGB").convert("L")))
+    seen = read(encoded(palette, "GIF", transparency=0))
+    assert set(seen[np.asarray(palette) == 0]) == {255}
+
+
 def test_transparent_parts_are_white_or_black_where_white_shows_too_little():
     ink = np.zeros((20, 20), np.uint8)
     ink[5:15, 8:12] = 255
@@ -109,13 +116,20 @@ FRAMES = {"save_all": True, "append_images": [Image.fromarray(255 - BLOCKS)]}
         (b"", "not a picture"),
         (b"digit", "not a picture"),
         (b"\x89PNG\r\n\x1a\n", "not a picture"),
-        (b"%PDF-1.7 ...", "not a picture"),
-        (encoded(Image.fromarray(GREY), "TIFF"), "not a picture"),
-        (encoded(Image.fromarray(GREY), "GIF"), "is a GIF"),
+        (b"%PDF-1.7 ...", "is a PDF document, expected .* or GIF; export it as JPEG or PNG"),
+        (encoded(Image.fromarray(GREY), "TIFF"), "is a TIFF picture, .*; export it as JPEG or PNG"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "is a HEIC photo, .*; export it as JPEG or PNG"),
+        (encoded(Image.fromarray(BLOCKS), "AVIF"), "is an AVIF picture, .*; export it as JPEG or PNG"),
+        (b"<?xml version='1.0'?>\n<!-- drawn -->\n<svg/>", "is an SVG drawing, .*; export it as JPEG or PNG"),
+        (b"\n<!DOCTYPE html><html><svg/></html>", "is a web page, .*; name the picture itself"),
+        (b"\0\5\x16\7\0\2\0\0Mac OS X        ", "what macOS keeps beside a file, .*; name the picture itself"),
+        (encoded(Image.fromarray(BLOCKS), "GIF", **FRAMES), "is an animation"),
         (encoded(Image.fromarray(BLOCKS), "PNG", **FRAMES), "is an animation"),
         (encoded(Image.fromarray(BLOCKS), "WEBP", **FRAMES), "is an animation"),
         (png_header(6400, 6400), "6400×6400 pixels, expected at most 40 million"),
         (png_header(12_000, 12_000), "at most 40 million"),
+        (png_header(65_536, 1), "65536×1 pixels, expected .* 65,535 a side; scale it down"),
+        (png_header(2, 20_000_000), "2×20000000 pixels, expected .* 65,535 a side; scale it down"),
         (png_header(2**31 - 1, 2**31 - 1), "at most 40 million"),
         (png_header(100, 100), "damaged or incomplete"),
         (png_header(0, 0), "expected"),
@@ -160,26 +174,35 @@ def test_folders_pipes_and_missing_files_are_refused(tmp_path):
             read_file(path)
 
 
+def test_too_little_memory_is_no_damage(monkeypatch):
+    monkeypatch.setattr("jaxmnist.handwriting.decode._grey", lambda _: np.zeros(1 << 48))
+    with pytest.raises(MemoryError):
+        read(encoded(Image.fromarray(GREY), "PNG"))
+
+
 def test_an_endless_stream_is_refused():
     with pytest.raises(ValueError, match=f"more than {MOST_STREAM_BYTES // 1_000_000} MB"):
         read_stream(bytes, "it")  # bytes(n) are n zeros, however large n is
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="the system doesn't report a process's peak memory")
-def test_memory_is_bounded(tmp_path):
-    """The largest picture, of 40 million colours with transparency, as a child process unpacks it."""
-    image = Image.new("RGBA", (8000, 5000), (255, 255, 255, 200))
-    image.putpixel((9, 9), (0, 0, 0, 255))
+@pytest.mark.parametrize("size", [(8_000, 5_000), pytest.param((65_535, 610), marks=pytest.mark.slow)])
+def test_memory_is_bounded(tmp_path, size):
+    """The largest pictures, of 40 million colours with transparency, as a child process unpacks and shrinks them."""
+    image = Image.new("RGBA", size, (255, 255, 255, 200))
+    image.paste((0, 0, 0, 255), (100, 100, 500, 500))
     image.save(tmp_path / "large.png", compress_level=1)
     code = (
-        "import sys; from pathlib import Path; from jaxmnist.handwriting.decode import read_file;"
-        "peak = lambda: int(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0]);"
-        "before = peak();"
-        "print(read_file(Path(sys.argv[1])).shape);"
-        "print(peak() - before)"
+        "import contextlib, sys; from pathlib import Path; from jaxmnist.handwriting.decode import read_file\n"
+        "from jaxmnist.handwriting.normalise import normalise\n"
+        "peak = lambda: int(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])\n"
+        "before, grey = peak(), read_file(Path(sys.argv[1]))\n"
+        "with contextlib.suppress(ValueError): normalise(grey)  # it may be no digit\n"
+        "print(*grey.shape, peak() - before)"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "large.png")]
-    shape, kilobytes = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert shape == "(5000, 8000)"
-    print(f"memory for 40 million pixels with transparency: {int(kilobytes) // 1000} MB")
-    assert 40_000 <= int(kilobytes) <= 500_000  # the grey picture alone is a byte a pixel
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    height, width, kilobytes = map(int, result.stdout.split())
+    assert (width, height) == size
+    print(f"memory for {width}×{height} pixels with transparency: {kilobytes // 1000} MB")
+    assert 40_000 <= kilobytes <= 500_000  # the grey picture alone is a byte a pixel

@@ -1,6 +1,5 @@
 import gc
 import hashlib
-import re
 import socket
 import subprocess
 import sys
@@ -102,11 +101,43 @@ def test_anything_but_the_file_is_refused(fault, server, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # urllib doesn't close the answer then
-@pytest.mark.parametrize("location", ["http://[::1/", f"http://{'a' * 70}.invalid/", "http://a..b/", "http://\xff/"])
-def test_a_redirect_to_an_impossible_url_is_refused(location, server, tmp_path):
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://[::1/",
+        f"http://{'a' * 70}.invalid/",
+        "http://a..b/",
+        "http://\xff/",
+        "http://a:b/",
+        "http://a b\x1b[31m/",
+    ],
+)
+def test_a_redirect_to_an_impossible_url_is_named(location, server, tmp_path):
     message = failure(server.serve("/file.gz", loopback.redirects(location)), tmp_path)
-    assert re.search("answer is broken|no connection", message)
+    assert message.startswith("a redirect has an impossible address (")
+    assert message.isprintable()
     gc.collect()
+
+
+@pytest.mark.parametrize(
+    ("proxy", "said"),
+    [
+        ("http://user:secret@127.0.0.1:b", "a redirect or http_proxy has an impossible address ("),
+        (f"http://user:secret@{'a' * 70}.invalid", "a redirect or http_proxy has an impossible address ("),
+        ("http://user:secret@[::1", "no connection ("),
+        ("socks9://user:secret@127.0.0.1", "no connection (unknown url type: socks9)"),
+        ("http://user:secret@127.0.0.1:1", "no connection (Connection refused)"),
+    ],
+)
+def test_a_bad_proxy_is_named_without_its_password(proxy, said, tmp_path, monkeypatch):
+    monkeypatch.delenv("no_proxy")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setenv("http_proxy", proxy)
+    monkeypatch.setattr("urllib.request._opener", None)
+    message = failure("http://name.invalid/file.gz", tmp_path)
+    assert message.startswith(said)
+    assert "http_proxy" in message
+    assert "secret" not in message
 
 
 def test_a_port_that_refuses_and_an_unknown_name_mean_offline(tmp_path):
@@ -183,8 +214,9 @@ def test_a_full_disk_leaves_nothing(server, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_killed_download_leaves_nothing(server, tmp_path):
-    url = server.serve("/file.gz", loopback.stalls(CONTENT))
+def test_a_killed_download_leaves_nothing_and_nobody_who_goes_on(server, tmp_path):
+    hung_up = threading.Event()
+    url = server.serve("/file.gz", loopback.waits_for_the_client(HALF, len(CONTENT), hung_up))
     program = (
         "import sys; from pathlib import Path; from jaxmnist.sources.download import *\n"
         f"fetch(RemoteFile({url!r}, {len(CONTENT)}, {SHA256!r}), Path(sys.argv[1], 'file.gz'), print)"
@@ -192,5 +224,7 @@ def test_a_killed_download_leaves_nothing(server, tmp_path):
     command = [sys.executable, "-u", "-c", program, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert next(int(line) for line in process.stdout if int(line)) <= len(HALF)
+        assert not hung_up.is_set()
         process.kill()
+    assert hung_up.wait(5)  # a child would keep the connection
     assert list(tmp_path.iterdir()) == []

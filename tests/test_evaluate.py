@@ -1,3 +1,4 @@
+import gzip
 import json
 from functools import partial
 
@@ -92,6 +93,27 @@ def test_a_run_of_any_name_brings_its_own_data_set(evaluate, tmp_path, monkeypat
     assert (results["run"], results["dataset"], results["examples"]) == (folder.name, "digits", 360)
 
 
+@pytest.mark.slow
+def test_qmnists_60000_test_digits_narrow_the_interval(evaluate, tmp_path, mnist_dir):
+    """MNIST's test digits six times, in QMNIST's format; then 0.974 ± 1.96 √(0.974 · 0.026 / 60,000)."""
+    for part, count in (("train", 1), ("test", 6)):
+        images = np.tile(read_images(mnist_dir / "t10k-images-idx3-ubyte.gz"), (count, 1))
+        table = np.zeros((len(images), 8), ">i4")
+        table[:, 0] = np.tile(read_labels(mnist_dir / "t10k-labels-idx1-ubyte.gz"), count)
+        head = bytes([0, 0, 8, 3]) + np.array([len(images), 28, 28], ">i4").tobytes()
+        (tmp_path / f"qmnist-{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(head + images.tobytes(), 1))
+        head = bytes([0, 0, 12, 2]) + np.array(table.shape, ">i4").tobytes()
+        (tmp_path / f"qmnist-{part}-labels-idx2-int").write_bytes(head + table.tobytes())
+    for index, asked in enumerate(((), ("--dataset", "qmnist"))):
+        code, said, complaints = evaluate("best", *asked, "--data-dir", ".", "--run-dir", f"out{index}")
+        assert (code, complaints) == (0, "")
+        results = json.loads((tmp_path / f"out{index}" / "evaluation.json").read_text())
+        assert (results["dataset"], results["examples"], results["accuracy"]) == ("qmnist", 60_000, 0.9736)
+        low, high = results["accuracy_interval_95"]
+        assert (high - low) / 2 == pytest.approx(0.0013, abs=5e-5)  # stated to 0.01 %
+        assert "on the 60,000 test images of qmnist from " in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -101,6 +123,11 @@ def test_a_run_of_any_name_brings_its_own_data_set(evaluate, tmp_path, monkeypat
         (("--dataset", "cifar"), "cifar"),
         (("digits", "--data-dir", "empty"), "empty"),
         (("digits", "--dataset", "mnist", "--data-dir", "empty"), "no train-images-idx3-ubyte there"),
+        (("digits", "--dataset", "qmnist"), "--dataset qmnist: isn't downloaded, expected a folder"),
+        (
+            ("own",),
+            "--dataset custom: isn't downloaded, expected a folder with its four IDX files; name it with --data-",
+        ),
         (("--dataset", "digits", "--run-dir", "digits"), "never overwrites"),
         (("source", "other"), "other"),
     ],
@@ -108,6 +135,7 @@ def test_a_run_of_any_name_brings_its_own_data_set(evaluate, tmp_path, monkeypat
 def test_it_refuses_bad_input(evaluate, tmp_path, arguments, said):
     (tmp_path / "empty").mkdir()
     save_run(tmp_path / "digits", dataset="digits")
+    save_run(tmp_path / "own", dataset="custom")
     code, _, complaint = evaluate(*arguments)
     assert code == 2
     assert said in complaint

@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 from test_explanation import LINEAR, ledger
 
-from jaxmnist.cli import explain as command
 from jaxmnist.config import Config
 from jaxmnist.network import Layer
 from jaxmnist.runs.checkpoint import save_network
@@ -61,16 +60,6 @@ def test_a_run_of_any_name_brings_its_own_data_set(explain, tmp_path):
     assert terms[labels == 0].sum() == 0
     assert said.endswith("in out\\udce9: explain.png\n")
     assert (tmp_path / "out\udce9" / "explain.png").is_file()
-
-
-def test_a_figure_that_fails_leaves_no_folder(explain, tmp_path, monkeypatch):
-    def fail(_figure):
-        raise ValueError("no figure")
-
-    save_run(tmp_path / "run", dataset="digits")
-    monkeypatch.setattr(command, "png", fail)
-    assert explain("run", "--run-dir", "out") == (2, "", "error: no figure\n")
-    assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jaxmnist.runs.files import TEMPORARY
-from jaxmnist.runs.folder import created, held, listed, refuse_used
+from jaxmnist.runs.folder import LOCK, WRITER, created, held, listed, refuse_used
 
 
 def test_folders_made_in_the_same_second_have_different_names(tmp_path, monkeypatch):
@@ -59,6 +59,33 @@ def test_a_held_folder_is_refused_by_the_number_of_the_process(tmp_path):
     assert [path.name for path in folder.iterdir()] == ["result"]
 
 
+def test_other_programs_hidden_files_stay(tmp_path):
+    names = (".lock", ".writer", ".mine.part", ".x.jaxmnist-part")
+    for name in names:
+        (tmp_path / name).write_text("mine")
+    with created(tmp_path, ""):
+        pass
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(names, "mine")
+
+
+def test_a_link_in_the_place_of_the_writers_number_is_not_followed(tmp_path):
+    folder, other = tmp_path / "run", tmp_path / "other"
+    folder.mkdir()
+    other.write_text("mine")
+    (folder / WRITER).symlink_to(other)
+    with held(folder):
+        pass
+    assert other.read_text() == "mine"
+
+
+@pytest.mark.parametrize("text", [b"", b"\x1b[2J", b"\xff"])
+def test_a_holder_without_a_number_is_another_process(tmp_path, text):
+    with held(tmp_path):
+        (tmp_path / WRITER).write_bytes(text)
+        with pytest.raises(ValueError, match="another process is writing there"):
+            held(tmp_path).__enter__()
+
+
 def test_a_killed_process_holds_no_folder(tmp_path):
     hold = f"""
 import os, pathlib, signal
@@ -68,7 +95,7 @@ with held(pathlib.Path({str(tmp_path)!r})):
     os.kill(os.getpid(), signal.SIGKILL)
 """
     assert subprocess.run([sys.executable, "-c", hold]).returncode == -9
-    assert (tmp_path / ".lock").exists()
+    assert (tmp_path / LOCK).exists()
     with held(tmp_path):
         pass
 

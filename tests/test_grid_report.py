@@ -2,11 +2,12 @@ import csv
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_rel
 
 from jaxmnist.config import Config
 from jaxmnist.runs.results import to_json
 from jaxmnist.studies.grid import Grid, Result, combine
-from jaxmnist.studies.grid_report import at_the_edge, not_told_apart, order, rank, report, to_csv
+from jaxmnist.studies.grid_report import at_the_edge, conclusion, not_told_apart, order, rank, report, to_csv
 
 
 def make(costs, rates, momenta=(0.9,), metric="cost", diverged_at=None):
@@ -40,7 +41,11 @@ def test_accuracy_ranks_if_asked():
     result = result._replace(accuracy=result.accuracy[::-1])
     assert order(result) == [0, 1]
     assert rank(result)[1].behind == pytest.approx(0.1)
-    assert "by highest mean accuracy" in report(result, 0.15)
+    assert conclusion(result).splitlines() == [
+        "Best: nesterov, batch 32, μ 0.9, η 0.1, by highest mean accuracy (accuracy 90.00%).",
+        "Better than the next, nesterov, batch 32, μ 0.9, η 0.2: 10.00 to 10.00 points worse "
+        "(95% confidence interval).",
+    ]
 
 
 def test_a_setting_with_a_diverged_network_comes_last_and_json_has_no_nan():
@@ -55,7 +60,8 @@ def test_a_setting_with_a_diverged_network_comes_last_and_json_has_no_nan():
 
 def test_infinite_costs_of_every_setting_are_reported():
     result = make([[np.inf] * 4, [np.nan] * 4], [9.0, 8.0], diverged_at=np.ones(8, int))
-    assert report(result, 0.15).endswith("Every setting diverged: try smaller learning rates.")
+    assert report(result, 0.15).count("4 of 4 networks diverged") == 2
+    assert conclusion(result) == "Every setting diverged: try smaller learning rates."
 
 
 def test_the_best_rate_of_a_momentum_is_at_the_edge_if_no_rate_beyond_was_tried():
@@ -67,18 +73,41 @@ def test_the_best_rate_of_a_momentum_is_at_the_edge_if_no_rate_beyond_was_tried(
     assert at_the_edge(rank(larger_diverged)) == []
 
 
+CLOSE = [0.2, 0.3, 0.4, 0.5], [0.21, 0.29, 0.41, 0.49]
+
+
 def test_the_report_says_what_the_measurement_shows():
-    close = report(make([[0.2, 0.3, 0.4, 0.5], [0.21, 0.29, 0.41, 0.49]], [0.1, 0.2]), 0.15)
+    close = report(make(CLOSE, [0.1, 0.2]), 0.15)
     assert "3 epochs each on 100 training examples, measured on 100 others" in close
-    assert "Best: nesterov, batch 32, μ 0.9, η 0.1, by lowest mean cost." in close
-    assert "within 2 standard errors (=): 1 of 2." in close
     assert [line.endswith(" =") for line in close.splitlines() if line.startswith("nesterov")] == [False, True]
     clear = report(make([[0.2, 0.3, 0.4, 0.5], [0.9] * 4], [0.1, 0.2]), 0.15)
-    assert "All others are more than 2 standard errors worse." in clear
     assert "4 of 8 networks only guess: accuracy up to 15%." in clear
-    single = report(make([0.2, 0.3], [0.1, 0.2]), 0.15)
-    assert "One network a setting can't show whether settings differ" in single
-    assert "±" not in single
+    assert "±" not in report(make([0.2, 0.3], [0.1, 0.2]), 0.15)
+
+
+@pytest.mark.parametrize(
+    ("costs", "said"),
+    [
+        (CLOSE, ["Not told apart from the next", "-0.0184 to 0.0184 worse", "1 of 1 others may be as good (=)"]),
+        ([[0.2, 0.3, 0.4, 0.5], [0.9] * 4], ["Better than the next", "worse (95% confidence interval)."]),
+        ([0.2, 0.3], ["One network a setting can't show whether settings differ"]),
+        ([[0.2] * 4], ["by lowest mean cost (cost 0.2000)."]),
+    ],
+)
+def test_the_conclusion_names_the_best_and_whether_it_is_told_apart_from_the_next(costs, said):
+    text = conclusion(make(costs, [0.1, 0.2][: len(costs)]))
+    assert text.startswith("Best: nesterov, batch 32, μ 0.9, η 0.1, by lowest mean cost")
+    assert all(words in text for words in said)
+
+
+@pytest.mark.parametrize("losses", [(0.05, 0.15, 0.25, 0.15), (0.1, 0.1, 0.1, 0.2), (0.0, 0.3, 0.1, 0.2)])
+def test_settings_are_told_apart_by_a_paired_t_test(losses):
+    best = np.array([0.2, 0.3, 0.4, 0.5])
+    worse = best + np.array(losses)
+    rows = rank(make([best, worse], [0.1, 0.2]))
+    interval = ttest_rel(worse, best).confidence_interval(0.95)
+    assert rows[1].behind - rows[1].behind_margin == pytest.approx(interval.low, rel=1e-6)
+    assert (rows[1] in not_told_apart(rows)) == (interval.low <= 0)
 
 
 def test_csv_has_a_line_for_each_network():
@@ -100,3 +129,12 @@ def test_csv_has_a_line_for_each_network():
         "training_cost": "0.3333333",
         "diverged_at_step": "",
     }
+
+
+def test_sgd_has_no_momentum():
+    configs = combine(Config(epochs=3), ["sgd"], [32], [0.9], [0.1])
+    result = make([0.2], [0.1])
+    result = result._replace(grid=result.grid._replace(configs=configs))
+    assert rank(result)[0].effective_rate == 0.1
+    assert "sgd           32  none      0.1      0.1" in report(result, 0.15)
+    assert conclusion(result).startswith("Best: sgd, batch 32, η 0.1, by ")

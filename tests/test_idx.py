@@ -1,18 +1,35 @@
+import bz2
 import gzip
+import lzma
 import os
 import re
 import signal
 import struct
 import subprocess
 import sys
+import time
 import zlib
 
 import numpy as np
 import pytest
 
-from jaxmnist.sources.idx import MAGIC, MAX_EXAMPLES, read_images, read_labels
+from jaxmnist.sources.idx import (
+    IMAGES,
+    LABELS,
+    MAX_BYTES,
+    MAX_EXAMPLES,
+    MAX_MEMBERS,
+    QMNIST_LABELS,
+    read_images,
+    read_labels,
+)
 
-READERS = {"images": read_images, "labels": read_labels}
+
+def read_qmnist_labels(path):
+    return read_labels(path, kind=QMNIST_LABELS)
+
+
+READERS = {"images": read_images, "labels": read_labels, "QMNIST labels": read_qmnist_labels}
 
 
 def images_file(pixels, rows=28, columns=28):
@@ -21,6 +38,13 @@ def images_file(pixels, rows=28, columns=28):
 
 def labels_file(labels):
     return struct.pack(">2I", 0x801, len(labels)) + labels.tobytes()
+
+
+def table_file(labels, columns=8):
+    """QMNIST's labels: the digit, then seven other numbers, of which some are negative."""
+    table = np.random.default_rng(3).integers(-1, 2**31, (len(labels), columns))
+    table[:, 0] = labels
+    return struct.pack(">3I", 0xC02, len(labels), columns) + table.astype(">i4").tobytes()
 
 
 def packed(content):
@@ -33,8 +57,8 @@ def examples(count, seed=0):
 
 
 PIXELS, DIGITS = examples(5)
-FILES = {"images": images_file(PIXELS), "labels": labels_file(DIGITS)}
-CONTENTS = {"images": PIXELS, "labels": DIGITS}
+FILES = {"images": images_file(PIXELS), "labels": labels_file(DIGITS), "QMNIST labels": table_file(DIGITS)}
+CONTENTS = {"images": PIXELS, "labels": DIGITS, "QMNIST labels": DIGITS}
 
 
 @pytest.fixture
@@ -78,8 +102,10 @@ def test_files_are_read_as_written(count, pack, name, write):
     pixels, labels = examples(count, seed=count)
     images_read = read_images(write(pack(images_file(pixels)), f"images-{name}"))
     labels_read = read_labels(write(pack(labels_file(labels)), f"labels-{name}"))
+    table_read = read_qmnist_labels(write(pack(table_file(labels)), f"table-{name}"))
     np.testing.assert_array_equal(images_read, pixels, strict=True)
     np.testing.assert_array_equal(labels_read, labels, strict=True)
+    np.testing.assert_array_equal(table_read, labels, strict=True)
 
 
 def test_as_many_examples_as_mnist_holds_are_read(write):
@@ -93,10 +119,11 @@ def test_an_archive_in_several_members_is_one_file(write):
     np.testing.assert_array_equal(read_images(path), PIXELS, strict=True)
 
 
-def test_magic_numbers_declare_unsigned_bytes_and_the_number_of_dimensions():
-    assert {kind: magic.to_bytes(4) for kind, magic in MAGIC.items()} == {
+def test_magic_numbers_declare_the_type_and_the_number_of_dimensions():
+    assert {kind.name: kind.magic.to_bytes(4) for kind in (IMAGES, LABELS, QMNIST_LABELS)} == {
         "images": bytes([0, 0, 0x08, 3]),
         "labels": bytes([0, 0, 0x08, 1]),
+        "QMNIST labels": bytes([0, 0, 0x0C, 2]),
     }
 
 
@@ -106,12 +133,20 @@ REFUSED = {
     "magic of labels": ("labels", b"\0\0\x09\x01" + FILES["labels"][4:], ["0x00000901", "0x00000801"]),
     "labels for images": ("images", FILES["labels"], ["0x00000801", "expected images with 0x00000803", "swapped"]),
     "images for labels": ("labels", FILES["images"], ["0x00000803", "expected labels with 0x00000801", "swapped"]),
+    "QMNIST for labels": ("labels", FILES["QMNIST labels"], ["0x00000c02", "these are QMNIST labels", "swapped"]),
+    "labels for QMNIST": ("QMNIST labels", FILES["labels"], ["0x00000801", "expected QMNIST labels with 0x00000c02"]),
+    "7 columns": ("QMNIST labels", table_file(DIGITS, 7), ["QMNIST labels of 7 numbers, expected 8"]),
+    "QMNIST label -1": ("QMNIST labels", table_file(np.array([-1])), ["label 0 is -1", "0 to 9"]),
+    "QMNIST label 256": ("QMNIST labels", table_file(np.array([1, 256])), ["label 1 is 256", "0 to 9"]),
+    "32x32": ("images", images_file(np.zeros((5, 1024), np.uint8), 32, 32), ["32×32", "28×28; crop or resize them"]),
     "27x28": ("images", images_file(PIXELS[:, : 27 * 28], 27, 28), ["27×28", "28×28"]),
     "28x27": ("images", images_file(PIXELS[:, : 28 * 27], 28, 27), ["28×27", "28×28"]),
     "784x1": ("images", images_file(PIXELS, 784, 1), ["784×1", "28×28"]),
     "no images": ("images", images_file(PIXELS[:0]), ["0 examples", "1 to 70,000"]),
     "no labels": ("labels", labels_file(DIGITS[:0]), ["0 examples", "1 to 70,000"]),
     "one image too many": ("images", struct.pack(">4I", 0x803, 70_001, 28, 28), ["70,001", "1 to 70,000"]),
+    "EMNIST's digits": ("images", struct.pack(">4I", 0x803, 240_000, 28, 28), ["240,000", "is this EMNIST"]),
+    "EMNIST's letters": ("labels", labels_file(np.array([26], np.uint8)), ["label 0 is 26", "is this EMNIST"]),
     "2^32-1 images": ("images", struct.pack(">4I", 0x803, HUGE, 28, 28), ["4,294,967,295", "1 to 70,000"]),
     "2^32-1 labels": ("labels", struct.pack(">2I", 0x801, HUGE), ["4,294,967,295", "1 to 70,000"]),
     "2^60 bytes": ("images", struct.pack(">4I", 0x803, *[2**20] * 3), ["1048576×1048576", "28×28"]),
@@ -124,8 +159,15 @@ REFUSED = {
     "short header": ("images", FILES["images"][:15], ["11 bytes of dimensions", "expected 12"]),
     "short images": ("images", FILES["images"][:-1], ["3,919 bytes of 5 images", "expected 3,920"]),
     "short labels": ("labels", FILES["labels"][:-2], ["3 bytes of 5 labels", "expected 5"]),
-    "empty": ("images", b"", ["0 bytes of magic number", "expected 4"]),
-    "web page": ("images", b"<!DOCTYPE html>\n<html><body>Log in</body></html>", ["0x3c21444f", "0x00000803"]),
+    "empty": ("images", b"", ["is empty", "0x00000803"]),
+    "web page": ("images", b"<!DOCTYPE html>\n<html></html>", ["is a web page; download the file", "0x00000803"]),
+    "indented web page": ("labels", b"\xef\xbb\xbf\r\n  <html>", ["is a web page", "0x00000801"]),
+    "zip": ("images", b"PK\x03\x04" + bytes(40), ["is a zip archive; unpack it", "0x00000803"]),
+    "gzip of gzip": ("images", gzip.compress(gzip.compress(FILES["images"])), ["is gzipped twice; unpack it once"]),
+    "xz": ("labels", lzma.compress(FILES["labels"]), ["is an xz archive; unpack it", "0x00000801"]),
+    "bzip2": ("labels", bz2.compress(FILES["labels"]), ["is a bzip2 archive; unpack it", "0x00000801"]),
+    "git LFS": ("images", b"version https://git-lfs.github.com/spec/v1\noid", ["git LFS pointer", "git lfs pull"]),
+    "NumPy": ("labels", b"\x93NUMPY\x01\0v\0{'descr': '|u1'", ["is a NumPy array; write it as IDX"]),
 }
 
 
@@ -200,18 +242,35 @@ def test_a_changed_byte_in_an_archive_changes_nothing_or_is_refused(kind, write)
 @pytest.mark.parametrize("kind", FILES)
 def test_a_changed_byte_in_a_plain_file_is_read_as_written_or_refused(kind, write):
     generator = np.random.default_rng(2)
-    header = len(FILES[kind]) - CONTENTS[kind].size
+    content = FILES[kind]
+    header = {"images": 16, "labels": 8, "QMNIST labels": 12}[kind]
     for turn in range(100):
         # a header is a small part of the images' file, so every other change is in it
-        index = generator.integers(header if turn % 2 else len(FILES[kind]))
-        changed = bytearray(FILES[kind])
+        index = generator.integers(header if turn % 2 else len(content))
+        changed = bytearray(content)
         changed[index] ^= generator.integers(1, 256)
-        written = np.frombuffer(changed[header:], np.uint8).reshape(CONTENTS[kind].shape)
+        written = np.frombuffer(changed[header:], ">i4" if kind == "QMNIST labels" else np.uint8)
+        written = written.reshape(len(DIGITS), -1)[:, : 784 if kind == "images" else 1]
         path = write(changed)
-        if index < header or (kind == "labels" and written.max() > 9):
+        if index < header or (kind != "images" and not ((written >= 0) & (written <= 9)).all()):
             refusal(READERS[kind], path)
         else:
-            np.testing.assert_array_equal(READERS[kind](path), written, strict=True)
+            np.testing.assert_array_equal(READERS[kind](path).reshape(written.shape), written)
+
+
+def test_a_file_larger_than_all_of_mnist_is_not_read(tmp_path):
+    with (tmp_path / "file").open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    assert f"more than {MAX_BYTES:,} bytes" in refusal(read_images, tmp_path / "file")
+
+
+def test_empty_gzip_members_cost_no_time(write):
+    start = time.process_time()
+    path = write(packed(FILES["labels"]) + packed(b"") * 1_000_000)
+    assert f"more than {MAX_MEMBERS:,} gzip members" in refusal(read_labels, path)
+    assert time.process_time() - start < 1  # 0.1 s; reading them takes 5 s
+    path = write(packed(FILES["labels"]) + packed(b"") * 1_000)
+    np.testing.assert_array_equal(read_labels(path), DIGITS, strict=True)
 
 
 MIB = 2**20

@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import jax
@@ -11,7 +12,7 @@ import pytest
 from small_data import small_splits
 
 from jaxmnist.config import Config
-from jaxmnist.runs import checkpoint, loop, results
+from jaxmnist.runs import checkpoint, loop, records, results
 from jaxmnist.runs.files import previous
 from jaxmnist.runs.loop import CHECKPOINT, first_state, resume, run_epochs
 
@@ -66,7 +67,7 @@ def finished(run, progress=None):
     progress, problem = run_epochs(run, progress or first_state(run))
     assert problem is None
     results.write(run, progress)
-    summary = results.read_json(run.folder / "summary.json")
+    summary = records.read_json(run.folder / "summary.json", records.SUMMARY)
     timeless = {name: value for name, value in summary.items() if name not in ("seconds", "examples_per_second")}
     files = [(run.folder / name).read_bytes() for name in ("weights.safetensors", "metrics.csv")]
     tensors, about = checkpoint.read(run.folder / CHECKPOINT)
@@ -142,6 +143,56 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(make_run):
     assert finished(run, progress) == expected
 
 
+def lie(path, **changed):
+    """Write a checkpoint anew, with right digests but another record: a value of ... is left out."""
+    tensors, true = checkpoint.read(path)
+    checkpoint.save(path, tensors, {name: value for name, value in (true | changed).items() if value is not ...})
+
+
+LIES = {
+    "epoch": [..., None, "x", True, -1, 1.5, 3, 10**12, 10**400],
+    "seconds": [..., None, "x", [], {}, {"train": "x"}, {"train": 0}, {"train": 1, "save": None}],
+    "seed": [..., None, "0", 2**70],
+    "data_sha256": [..., None, [[]]],
+    "config": [..., None, [1], {}, {"sizes": [784, 10]}, {"sizes": "x"}, {"sizes": [784, [10], 10], "epochs": {}}],
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_a_checkpoint_that_lies_is_named_and_gives_way_to_the_one_before(make_run, name):
+    run = make_run("r")
+    run_epochs(run, first_state(run), stop_requested=stop_after(2))
+    latest = run.folder / CHECKPOINT
+    good = latest.read_bytes()
+    previous(latest).write_bytes(good)
+    for value in LIES[name]:
+        latest.write_bytes(good)
+        lie(latest, **{name: value})
+        progress, warning = resume(run)
+        assert len(progress.history) == 3
+        assert warning.startswith(f"{latest}: ")
+        assert "expected " in warning
+        assert warning.endswith(f"going on from {CHECKPOINT}.previous, the damaged file is now {CHECKPOINT}.damaged")
+        assert len(warning) < 2_000
+
+
+def test_a_checkpoint_that_cannot_be_read_gives_way_to_the_one_before(make_run, monkeypatch):
+    run = make_run("r")
+    run_epochs(run, first_state(run), stop_requested=stop_after(2))
+    latest, read_bytes = run.folder / CHECKPOINT, Path.read_bytes
+    previous(latest).write_bytes(latest.read_bytes())
+
+    def read(path):
+        if path == latest:
+            raise OSError(errno.EIO, "Input/output error")
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    progress, warning = resume(run)
+    assert len(progress.history) == 3
+    assert "Input/output error; going on from" in warning
+
+
 def test_two_damaged_checkpoints_are_refused_by_name(make_run):
     run = make_run("r")
     finished(run)
@@ -154,7 +205,10 @@ def test_two_damaged_checkpoints_are_refused_by_name(make_run):
 def test_checkpoints_of_another_run_are_refused(make_run):
     run = make_run("r")
     finished(run)
-    for changes, said in (({"seed": 1}, "seed 0, expected 1"), ({"learning_rate": 0.2}, "recipe .*, expected .*0.2")):
+    for changes, said in (
+        ({"seed": 1}, "seed is 0, expected 1 as in config.json"),
+        ({"learning_rate": 0.2}, "recipe .*, expected .*0.2"),
+    ):
         with pytest.raises(ValueError, match=said):
             resume(make_run("r", **changes))
     with pytest.raises(ValueError, match=r"epochs=2: .* has made 6 already"):

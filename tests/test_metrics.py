@@ -6,7 +6,7 @@ import pytest
 from jaxmnist import metrics
 from jaxmnist.cost import mean_cost
 from jaxmnist.dataset import Dataset, one_hot, scale
-from jaxmnist.metrics import evaluate, outputs
+from jaxmnist.metrics import evaluate, outputs, predict
 from jaxmnist.network import init
 
 
@@ -23,4 +23,5 @@ def test_evaluate_counts_every_example_once_whatever_the_chunk(examples):
     assert float(result.accuracy) == pytest.approx(
         np.mean(predicted.argmax(axis=1) == np.asarray(dataset.labels)), rel=1e-6
     )
+    assert [int(predict(params, image)) for image in images[:7]] == predicted[:7].argmax(axis=1).tolist()
     assert metrics.CHUNK < 2_345  # so that the last case has a remainder

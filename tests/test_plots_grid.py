@@ -39,7 +39,7 @@ BOTH = ["momentum", "nesterov"]
 )
 def test_every_figure_draws_at_a_readable_size(result):
     ((name, figure),) = figures(result, "digits").items()
-    assert name == ("accuracy" if result.grid.held_out == 1 else "cross_validation")
+    assert name == ("accuracy.png" if result.grid.held_out == 1 else "cross_validation.png")
     with Image.open(io.BytesIO(png(figure))) as image:
         assert image.width >= 800
         assert len(image.convert("RGB").getcolors(1 << 20)) > 2
@@ -51,7 +51,7 @@ def test_cross_validation_shows_the_best_rate_of_each_momentum_with_mean_and_sta
     accuracy[1, 1, 1] += 0.5
     accuracy[0, :, 0] += 0.5
     result = make(BOTH, [32], [0.5, 0.9], [0.1, 0.2], 4, 1, accuracy)
-    axes = figures(result, "digits")["cross_validation"].axes[1]
+    axes = figures(result, "digits")["cross_validation.png"].axes[1]
     line, _caps, bars = axes.containers[1]
     wrong = 100 * (1 - accuracy[1, [0, 1], [0, 1]])
     np.testing.assert_allclose(line.get_ydata(), wrong.mean(axis=1))
@@ -62,5 +62,7 @@ def test_cross_validation_shows_the_best_rate_of_each_momentum_with_mean_and_sta
 
 def test_the_map_writes_mean_and_standard_deviation():
     result = make(["nesterov"], [32], [0.9], [0.1, 0.2], 1, 2, [0.90, 0.92, 0.50, 0.70])
-    figure = figures(result, "digits")["accuracy"]
-    assert [text.get_text() for text in figure.axes[0].texts] == ["91.00\n± 1.41", "60.00\n± 14.14"]
+    axes = figures(result, "digits")["accuracy.png"].axes[0]
+    assert [text.get_text() for text in axes.texts] == ["91.00\n± 1.41", "60.00\n± 14.14"]
+    (frame,) = axes.patches
+    assert frame.get_bbox().bounds == (-0.5, -0.5, 1, 1)  # around the best, the first column

@@ -60,3 +60,16 @@ def test_the_curves_begin_after_the_first_epoch():
     assert [line.get_xydata()[:, 0].tolist() for line in cost.lines] == [[1, 2, 3, 4, 5]] * 2
     np.testing.assert_allclose(accuracy.lines[1].get_ydata(), 100 * np.linspace(0.5, 0.9, 5))
     assert "9.000" in cost.get_title()
+
+
+def test_a_panel_says_how_much_larger_its_scale_is():
+    before, after = weights(16)
+    titles = [axes.get_title() for axes in plots.weight_maps(before, 10 * before).axes]
+    assert titles[:2] == ["before training: random", "after training: the scale is 10 times larger"]
+    titles = [axes.get_title() for axes in plots.weight_maps(before, after).axes]
+    assert titles[:2] == ["before training: random", "after training"]
+
+
+def test_the_confusion_matrix_says_that_its_scale_is_uneven():
+    bar = plots.confusion(RANDOM.integers(0, 1000, (10, 10)), "title").axes[1]
+    assert bar.get_ylabel() == "share of its row (%), on an uneven scale that shows rare mistakes"

@@ -12,6 +12,9 @@ import pytest
 from handwriting import enlarged, lit, pasted
 from PIL import Image
 
+from jaxmnist import handwriting, metrics
+from jaxmnist.cli import predict as predict_command
+from jaxmnist.cli.console import UNPRINTABLE
 from jaxmnist.handwriting.normalise import normalise
 from jaxmnist.network import forward
 from jaxmnist.runs.checkpoint import load_network, save_network
@@ -57,6 +60,18 @@ def test_one_picture_is_reported_with_its_ten_outputs(predict, tmp_path, digits)
     assert any("█" in line[:28] for line in rest)
 
 
+def test_a_program_reads_a_picture_in_one_call_and_its_digit_in_another(tmp_path, digits):
+    network = load_network("best")
+    path = written(tmp_path / "seven.png", np.pad(enlarged(digits[0], 90), 10))
+    image = handwriting.read(str(path))
+    assert np.array_equal(image, normalise(np.asarray(Image.open(path))).image)
+    assert int(metrics.predict(network.params, image, network.config.activation, network.config.cost)) == 7
+    blank = written(tmp_path / "blank.png", np.zeros((9, 9), np.uint8))
+    for bad, message in ((blank, "blank"), (tmp_path / "absent.png", "no such file")):
+        with pytest.raises(ValueError, match=f"^{bad}: {message}"):
+            handwriting.read(bad)
+
+
 def test_json_has_every_reading_and_every_error(predict, tmp_path, digits):
     picture = np.pad(enlarged(digits[1], 120), ((10, 40), (30, 5)))
     code, output, _ = predict(written(tmp_path / "two.png", picture), tmp_path / "none.png", "--json")
@@ -97,6 +112,37 @@ def test_a_folder_and_a_row_of_digits(predict, tmp_path, digits, labels):
     ]  # fmt: skip
 
 
+def test_a_folder_is_read_past_what_macos_leaves_there_and_other_files_are_counted(predict, tmp_path, digits):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    Image.fromarray(enlarged(digits[0], 90)).save(folder / "7.GIF")
+    for name in ("._7.png", ".DS_Store", "a.heic", "b.HEIC", "notes\x1b.txt", "README"):
+        (folder / name).write_bytes(b"\0\5\x16\7")
+    (folder / "more").mkdir()
+    code, output, errors = predict(folder)
+    assert code == 0
+    assert output.startswith(f"{folder / '7.GIF'}: 7, ")
+    assert errors == f"note: {folder}: 4 other files passed over (2 .heic, 1 without a suffix, 1 .txt)\n"
+    (folder / "7.GIF").unlink()
+    code, output, errors = predict(folder)
+    assert (code, output) == (2, "")
+    assert errors.endswith(".gif, found 2 .heic, 1 without a suffix, 1 .txt\n")
+
+
+def test_a_picture_too_large_for_the_memory_never_loses_the_others(predict, tmp_path, digits, monkeypatch):
+    read, names = predict_command.read_file, [written(tmp_path / f"{n}.png", enlarged(digits[n], 90)) for n in (0, 1)]
+
+    def read_file(path):
+        if path.name == "bad.png":
+            raise MemoryError
+        return read(path)
+
+    monkeypatch.setattr(predict_command, "read_file", read_file)
+    code, output, errors = predict(names[0], "bad.png", names[1])
+    assert (code, output.splitlines()[-1]) == (2, "2 digits in 2 pictures, 0 doubtful")
+    assert errors == "error: bad.png: too large for this machine's memory; scale the picture down\n"
+
+
 def test_standard_input_is_read(predict, monkeypatch, digits):
     buffer = io.BytesIO()
     Image.fromarray(enlarged(digits[3], 90)).save(buffer, "JPEG")
@@ -106,6 +152,10 @@ def test_standard_input_is_read(predict, monkeypatch, digits):
     code, _, errors = predict("-")
     assert code == 2
     assert errors.startswith("error: standard input: damaged")
+    monkeypatch.setattr(sys, "stdin", None)  # as Python does where the shell closed it
+    code, output, errors = predict("-")
+    assert (code, output) == (2, "")
+    assert errors == "error: standard input: is closed, expected a picture there, as in jaxmnist predict - < 7.png\n"
 
 
 def test_show_draws_the_first_eight_digits(predict, tmp_path, digits):
@@ -114,8 +164,7 @@ def test_show_draws_the_first_eight_digits(predict, tmp_path, digits):
     assert code == 0
     assert output.splitlines()[-1] == f"in {tmp_path / 'shown'}: predict.png"
     with Image.open(tmp_path / "shown" / "predict.png") as image:
-        assert image.width > 800
-        assert image.height > 2000
+        assert image.width > image.height > 1000  # four a row
     code, _, errors = predict(paths[0], "--show", "--run-dir", tmp_path / "shown")
     assert code == 2
     assert f"--run-dir {tmp_path / 'shown'}: holds" in errors
@@ -135,13 +184,15 @@ def test_each_bad_picture_is_one_error_and_the_others_are_read(predict, tmp_path
     written(tmp_path / "blank.png", np.full((50, 50), 240, np.uint8))
     written(tmp_path / "noise.png", np.random.default_rng(0).integers(0, 256, (80, 80)).astype(np.uint8))
     (tmp_path / "no.png").write_bytes(b"no picture")
-    Image.fromarray(enlarged(digits[0], 90)).save(tmp_path / "moving.gif")
+    frames = [Image.fromarray(enlarged(digits[number], 90)) for number in (0, 1)]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    Image.new("1", (70_000, 1)).save(tmp_path / "strip.png")
     (tmp_path / "short.jpg").write_bytes((tmp_path / "noise.png").read_bytes()[:1000])
     Image.new("1", (9000, 5000)).save(tmp_path / "large.png")
     messages = {
         "empty": "a folder without pictures", "": "an empty name", "long" * 100: "File name too long, expected",
-        "blank.png": "blank", "noise.png": "all noise", "no.png": "not a picture", "moving.gif": "is a GIF",
-        "short.jpg": "damaged", "large.png": "40 million", "absent.png": "no such file",
+        "blank.png": "blank", "noise.png": "all noise", "no.png": "not a picture", "moving.gif": "is an animation",
+        "short.jpg": "damaged", "strip.png": "65,535 a side", "large.png": "40 million", "absent.png": "no such file",
     }  # fmt: skip
     good = written(tmp_path / "good.png", enlarged(digits[0], 90))
     code, output, errors = predict(good, *messages)
@@ -210,6 +261,17 @@ def test_names_that_are_not_utf_8_are_printed_with_escapes(predict, tmp_path, di
     assert [line.split("/")[-1] for line in output.splitlines()[1:3]] == ["caf\\udce9.png", "good.png"]
     content = json.loads(predict(folder, "--json")[1])
     assert content["readings"][0]["image"] == str(folder / "caf\udce9.png")  # JSON has the name itself
+
+
+@pytest.mark.parametrize("name", ["b\n9  1.00 forged", "\x1b]0;owned\a", "\x9b2J", "\u202egnp.7", "\u2028", "\x7f"])
+def test_a_name_cannot_write_to_the_terminal(predict, tmp_path, digits, name):
+    plain, odd = (written(tmp_path / f"{name}.png", enlarged(digits[0], 90)) for name in ("plain", name))
+    for options in ((), ("--split",), ("--json",)):
+        for count in (1, 2):
+            texts = ["".join(predict(*[path] * count, "absent" + path.name, *options)[1:]) for path in (plain, odd)]
+            assert texts[0].count("\n") == texts[1].count("\n")
+            assert not UNPRINTABLE.search(texts[1].replace("\n", ""))
+    assert json.loads(predict(odd, "--json")[1])["readings"][0]["image"] == str(odd)
 
 
 def fastest(times, command, **options):

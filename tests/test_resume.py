@@ -1,5 +1,6 @@
 """A run that is stopped or killed and then resumed: real processes, real signals."""
 
+import json
 import os
 import re
 import resource
@@ -13,13 +14,27 @@ import numpy as np
 import pytest
 from small_data import write_idx_files
 
+from jaxmnist.cli.train import FIGURES
 from jaxmnist.runs import checkpoint
 from jaxmnist.runs.files import TEMPORARY
 from jaxmnist.runs.loop import CHECKPOINT
-from jaxmnist.runs.results import read_json
+from jaxmnist.runs.records import SUMMARY, read_json
 
 TRAIN = Path(__file__).parent.parent / "train.py"
-SMALL = ("--sizes", "784", "4", "10", "--batch-size", "10", "--learning-rate", "0.1", "--seed", "5")
+SMALL = (
+    "--dataset",
+    "custom",
+    "--sizes",
+    "784",
+    "4",
+    "10",
+    "--batch-size",
+    "10",
+    "--learning-rate",
+    "0.1",
+    "--seed",
+    "5",
+)
 """A training whose epochs take a few milliseconds."""
 
 
@@ -67,7 +82,7 @@ def until_line(process, pattern):
 def result(folder):
     """All that must be the same whether a run was stopped or not."""
     tensors, about = checkpoint.read(folder / CHECKPOINT)
-    summary = read_json(folder / "summary.json")
+    summary = read_json(folder / "summary.json", SUMMARY)
     return (
         (folder / "weights.safetensors").read_bytes(),
         (folder / "metrics.csv").read_bytes(),
@@ -75,6 +90,79 @@ def result(folder):
         about["epoch"],
         {name: value for name, value in summary.items() if name not in ("seconds", "examples_per_second")},
     )
+
+
+STOPPED = Path(__file__).parent / "data" / "stopped-by-0.1"
+CONFIG_LIES = {
+    "seed": [..., None, "abc", -1, 2**70],
+    "dataset": [..., None, 1, ["mnist"]],
+    "data_dir": [1, ["here"], {}],
+    "data_sha256": [..., None, 0],
+    "origin": [..., None, {}],
+    "command": [1, []],
+    "config": [..., None, [1], "x", {}, {"sizes": [784, 10], "epochs": "x"}, {"sizes": [784, "x", 10]}],
+}
+SUMMARY_LIES = [
+    {"epochs": 100},
+    {"epochs": 100, "test_accuracy": None},
+    {"epochs": "x", "test_accuracy": 1},
+    {"epochs": 100, "test_accuracy": 1, "problem": 3},
+    [],
+]
+
+
+@pytest.fixture
+def stopped(tmp_path):
+    """A stopped run, in whose JSON files anything can be written."""
+    folder = tmp_path / "r"
+    folder.mkdir()
+    for path in STOPPED.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
+@pytest.mark.parametrize("name", CONFIG_LIES)
+def test_a_config_that_lies_is_one_line_that_names_the_value(stopped, command, name):
+    true = read_json(STOPPED / "config.json", {})
+    for value in CONFIG_LIES[name]:
+        content = {key: value for key, value in (true | {name: value}).items() if value is not ...}
+        (stopped / "config.json").write_text(json.dumps(content))
+        code, output, errors = command("train", "--resume", stopped)
+        assert (code, output) == (2, "")
+        (line,) = errors.splitlines()
+        assert line.startswith("error: ")
+        assert name in line or "config.json" in line
+        assert "expected " in line
+
+
+def test_a_config_without_a_data_folder_is_of_the_default_one(stopped, command, monkeypatch):
+    config = read_json(STOPPED / "config.json", {})
+    del config["data_dir"]
+    (stopped / "config.json").write_text(json.dumps(config))
+    monkeypatch.setenv("JAXMNIST_DATA_DIR", str(stopped))
+    assert "no train-images" in command("train", "--resume", stopped)[2]
+
+
+@pytest.mark.parametrize("content", SUMMARY_LIES, ids=range(len(SUMMARY_LIES)))
+def test_a_summary_that_lies_is_one_line_with_the_remedy(stopped, command, content):
+    (stopped / "summary.json").write_text(json.dumps(content))
+    for name in FIGURES:
+        (stopped / name).touch()
+    code, output, errors = command("train", "--resume", stopped)
+    assert (code, output) == (2, "")
+    (line,) = errors.splitlines()
+    assert line.startswith(f"error: {stopped / 'summary.json'}: ")
+    assert line.endswith("; remove it, and the run makes it anew")
+
+
+@pytest.mark.parametrize("name", ["config.json", "summary.json"])
+def test_json_that_is_no_record_is_one_line(stopped, command, name):
+    for content in ("", "[]", "{}", "[" * 200_000, '{"a":' * 200_000, "{}" + " " * 2_000_000):
+        (stopped / name).write_text(content)
+        code, _output, errors = command("train", "--resume", stopped)
+        assert code == 2
+        (line,) = errors.splitlines()
+        assert f"{stopped / name}: " in line
 
 
 @pytest.mark.slow
@@ -103,7 +191,7 @@ def test_a_run_stopped_by_signals_equals_one_never_stopped_bit_for_bit(run, begi
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_ends_a_long_epoch_at_once(begin, tmp_path, number):
-    long_epoch = ("--sizes", 784, 3000, 3000, 10, "--batch-size", 1, "--epochs", 3)
+    long_epoch = ("--dataset", "custom", "--sizes", 784, 3000, 3000, 10, "--batch-size", 1, "--epochs", 3)
     with begin(*long_epoch, "--run-dir", tmp_path / "r") as process:
         while not (tmp_path / "r" / CHECKPOINT).exists():  # written just before the first epoch
             time.sleep(0.1)
@@ -195,7 +283,7 @@ def test_kills_at_random_moments_lose_nothing(run, begin, tmp_path, wanted):
 def test_saving_costs_little(mnist_dir, tmp_path):
     command = [sys.executable, TRAIN, "--data-dir", mnist_dir, "--epochs", "20", "--run-dir", tmp_path / "r"]
     subprocess.run(command, check=True, capture_output=True)
-    seconds = read_json(tmp_path / "r" / "summary.json")["seconds"]
+    seconds = read_json(tmp_path / "r" / "summary.json", SUMMARY)["seconds"]
     share = seconds["save"] / sum(seconds.values())
     print(f"saving: {1e3 * seconds['save']:.0f} ms, {share:.1%} of a run of 20 epochs")
     assert share <= 0.02

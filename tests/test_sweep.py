@@ -1,10 +1,14 @@
 import csv
 import json
 import shlex
+from pathlib import Path
 
 import pytest
 
-from jaxmnist.cli import main
+from jaxmnist.cli import main, train
+from jaxmnist.cli.options import DataOptions
+from jaxmnist.cli.sweep import _train_command
+from jaxmnist.config import Config
 
 GRID = "--epochs 2 --seeds 2 --learning-rate 0.3 1e38 --momentum 0.95 --batch-size 16 --sizes 784 10"
 
@@ -37,7 +41,32 @@ def test_a_sweep_leaves_a_table_a_map_and_a_summary(sweep, tmp_path):
     assert min(int(row["diverged_at_step"]) for row in table[2:]) == diverged["diverged_at_step"]
     assert f"2 of 2 networks diverged, the first at step {diverged['diverged_at_step']}" in out
     assert "4 networks in" in out
-    assert "8 of 8 networks' epochs in" in err
+    assert "8 of 8 epochs (4 networks × 2) in" in err
+    *_, blank, name, told, last = out.splitlines()
+    assert (blank, told) == ("", "In all other settings, networks diverged.")
+    assert name.startswith("Best: nesterov, batch 16, μ 0.95, η 0.3, by highest mean accuracy (accuracy ")
+    assert last == (
+        "To train it on the whole training set: jaxmnist train --sizes 784 10 --learning-rate 0.3 --momentum 0.95 "
+        "--batch-size 16 --epochs 2 --dataset digits --seed 0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "data"),
+    [
+        (Config(), DataOptions()),
+        (
+            Config(optimizer="sgd", batch_size="full", learning_rate=1e-05, epochs=7),
+            DataOptions("kmnist", platform="cpu"),
+        ),
+        (Config(activation="silu", cost="cross_entropy", sizes=(784, 10)), DataOptions(data_dir=Path("a 'b' $c"))),
+    ],
+)
+def test_the_command_that_trains_the_best_setting_can_be_pasted(config, data):
+    program, command, *words = shlex.split(_train_command(config, data))
+    assert (program, command) == ("jaxmnist", "train")
+    options = train.parse(words, "jaxmnist train")
+    assert (options.config.config(), options.data, options.seed) == (config, data, 0)
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxmnist.cli.console import progress
+from jaxmnist.cli.drawing import write_figures
 from jaxmnist.cli.options import Data, DataOptions, OptionalPath, load_data, select_device
 from jaxmnist.plots.race import figures
-from jaxmnist.plots.style import png
 from jaxmnist.population import make_members
 from jaxmnist.runs import folder as run_folder
 from jaxmnist.runs.files import write_atomically
@@ -23,7 +23,7 @@ from jaxmnist.sources import Splits
 from jaxmnist.studies import landscape, methods, race
 from jaxmnist.studies.claims import Finding, quartiles, verdict
 from jaxmnist.studies.methods import Method, RaceData, Settings
-from jaxmnist.studies.race_report import assess, at_edge, report
+from jaxmnist.studies.race_report import assess, at_edge, conclusions, report
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,9 +60,9 @@ def run(options: Options) -> int:
             write_json(folder / "comparison.json", to_json(content))
             write_atomically(folder / "comparison.csv", "".join(f"{row}\n" for row in _rows(result)).encode())
             print(f"\n{report(result)}\n\ndrawing", flush=True)
-            for name, figure in figures(result, landscape.run(key, data, result), splits.name).items():
-                write_atomically(folder / f"{name}.png", png(figure))
+            write_figures(folder, lambda: figures(result, landscape.run(key, data, result), splits.name))
             print(f"{time.perf_counter() - begin:.0f} s · in {folder}: {run_folder.listed(folder)}")
+            print(f"\n{conclusions(result)}")
         return 0
 
 

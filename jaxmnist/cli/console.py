@@ -1,6 +1,7 @@
 """What the commands show: progress, errors and exit codes; and how a signal stops them."""
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -19,6 +20,9 @@ INTERRUPTED = 75
 """Exit code of a run that was stopped and can be resumed: BSD's EX_TEMPFAIL, try again later."""
 STOPPED, PIPE_CLOSED = 130, 141
 """Exit codes after SIGINT and SIGPIPE: 128 + the signal's number, as in a shell."""
+
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters by which a file's name could move the cursor, begin a line, or turn the reading direction."""
 
 Advance = Callable[..., None]
 """`advance(count, note="")`: called with the number of units done since the last call, and how it goes."""
@@ -81,4 +85,9 @@ def stopping() -> Iterator[Callable[[], bool]]:
 
 def complain(problem: str) -> None:
     """Print an error as one line on standard error."""
-    print(f"error: {' '.join(problem.split())}", file=sys.stderr)
+    print(f"error: {printable(' '.join(problem.split()))}", file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """Escape, as JSON does, all that may not reach a terminal; the end of a line is among it."""
+    return UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

@@ -7,15 +7,17 @@ from typing import Annotated, Literal
 import jax
 import tyro
 
+from jaxmnist.cli.drawing import write_figures
 from jaxmnist.cli.options import load_data, select_device
 from jaxmnist.cli.sweep import GridOptions, train_grid
 from jaxmnist.config import Config
 from jaxmnist.metrics import evaluate
+from jaxmnist.plots.grid import figures
 from jaxmnist.runs import folder as run_folder
 from jaxmnist.runs.checkpoint import save_network
 from jaxmnist.runs.results import to_json, write_json
 from jaxmnist.studies.grid import Grid, combine, resolved
-from jaxmnist.studies.grid_report import not_told_apart, order, rank
+from jaxmnist.studies.grid_report import conclusion, not_told_apart, order, rank
 from jaxmnist.training import start, train_epoch
 
 
@@ -69,8 +71,12 @@ def run(options: Options) -> int:
             summary |= {"chosen": rows[0], "not_told_apart": not_told_apart(rows), "rows": rows}
             summary = to_json({**summary, "test_accuracy": test.accuracy, "test_cost": test.cost})
             write_json(folder / "summary.json", summary)
-            text += f"\nTrained once more on all {examples:,} training examples, from seed 0: test accuracy "
-            text += f"{test.accuracy:.2%}, test cost {test.cost:.4f}. The test set was used for nothing else.\n"
-            text += f"in {folder}: {run_folder.listed(folder)}"
-            print(json.dumps(summary, ensure_ascii=False) if options.json else text)
+            text += (
+                f"\n{conclusion(result)}\nTrained once more on all {examples:,} training examples, from seed 0: test "
+            )
+            text += f"accuracy {test.accuracy:.2%}, test cost {test.cost:.4f}. The test set was used for nothing else."
+            print(json.dumps(summary, ensure_ascii=False) if options.json else text, flush=True)
+            write_figures(folder, figures, result, splits.name)
+            if not options.json:
+                print(f"in {folder}: {run_folder.listed(folder)}")
     return 0

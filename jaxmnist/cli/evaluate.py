@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import jax
@@ -11,12 +10,12 @@ import numpy as np
 import tyro
 
 from jaxmnist.cli import options as shared
+from jaxmnist.cli.console import printable
+from jaxmnist.cli.drawing import write_figures
 from jaxmnist.plots.evaluation import figures
-from jaxmnist.plots.style import png
 from jaxmnist.runs import folder as run_folder
 from jaxmnist.runs import results
 from jaxmnist.runs.checkpoint import load_network
-from jaxmnist.runs.files import write_atomically
 from jaxmnist.studies import evaluation
 
 
@@ -52,17 +51,14 @@ def run(options: Options) -> int:
     origin = {"run": options.run, "sizes": config.sizes, "activation": config.activation, "cost_function": config.cost}
     data = {"trained_on": about.get("dataset"), "dataset": splits.name, "origin": splits.origin}
     content = results.to_json({**origin, **data, **result._asdict()})
-    trained = f", trained on {about['dataset']}" if about.get("dataset") else ""
+    trained = f", trained on {printable(str(about['dataset']))}" if about.get("dataset") else ""
     text = (
         f"{options.run}: {'-'.join(map(str, config.sizes))}, {config.activation}, {config.cost}{trained}\n"
         f"on the {result.examples:,} test images of {splits.name} from {splits.origin}\n{evaluation.report(result)}\n"
     )
-    network = f"network {Path(options.run).absolute().name}"
-    drawn = {name: png(figure) for name, figure in figures(result, images, noise, network, splits.name).items()}
     with run_folder.created(options.run_dir, "evaluate") as folder:
-        for name, figure in drawn.items():
-            write_atomically(folder / name, figure)
         results.write_json(folder / "evaluation.json", content)
-        print(json.dumps(content) if options.json else text)
+        print(json.dumps(content) if options.json else text, flush=True)
+        write_figures(folder, figures, result, images, noise, shared.run_name(options.run), splits.name)
         print(f"in {folder}: {run_folder.listed(folder)}", file=sys.stderr if options.json else sys.stdout)
     return 0

@@ -1,7 +1,6 @@
 """The explain command: one example through the network and back, with every number of it."""
 
 import dataclasses
-from pathlib import Path
 from typing import Annotated
 
 import jax
@@ -9,12 +8,11 @@ import numpy as np
 import tyro
 
 from jaxmnist.cli import options as shared
+from jaxmnist.cli.drawing import write_figures
 from jaxmnist.config import Config
 from jaxmnist.plots.explanation import figures
-from jaxmnist.plots.style import png
 from jaxmnist.runs import folder as run_folder
 from jaxmnist.runs.checkpoint import load_network
-from jaxmnist.runs.files import write_atomically
 from jaxmnist.studies import explanation
 
 
@@ -61,8 +59,9 @@ def run(options: Options) -> int:
         recipe = f"{'-'.join(map(str, config.sizes))}, {config.activation}, {config.cost}"
         return f"{splits.name}, test example {index} of {len(labels):,}: a {labels[index]}; {recipe}\n{network}"
 
-    drawn = png(figures(result, title(options.run and Path(options.run).absolute().name))["explain.png"])
-    folder = run_folder.create(options.run_dir, "explain")
-    write_atomically(folder / "explain.png", drawn)
-    print(f"{title(options.run)}\n\n{explanation.report(result)}\n\nin {folder}: explain.png")
+    print(f"{title(options.run)}\n\n{explanation.report(result)}\n", flush=True)
+    with run_folder.created(options.run_dir, "explain") as folder:
+        write_figures(folder, figures, result, title(options.run and shared.run_name(options.run)))
+        if drawn := run_folder.listed(folder):
+            print(f"in {folder}: {drawn}")
     return 0

@@ -12,11 +12,12 @@ import jax
 from tyro.conf import DisallowNone, OmitArgPrefixes, arg
 
 from jaxmnist import devices
+from jaxmnist.cli import field_names, with_options
 from jaxmnist.cli.console import download_bars
 from jaxmnist.config import Config
 from jaxmnist.cost import COSTS
 from jaxmnist.network import ACTIVATIONS, SIZES, Params
-from jaxmnist.sources import DatasetName, Splits, cache_dir, load
+from jaxmnist.sources import DatasetName, Splits, cache_dir, load_with_notice
 from jaxmnist.training import start
 
 OptionalPath = Annotated[Path | None, DisallowNone, arg(help_behavior_hint="")]
@@ -73,7 +74,7 @@ class DataOptions:
     """Which data, and which device computes."""
 
     dataset: DatasetName = "auto"
-    """What to learn. auto is mnist, or digits (scikit-learn's small ones) where MNIST can't be had, and says so; a set asked for by name never falls back."""  # noqa: E501
+    """What to learn. auto is what the folder holds; without a folder mnist, or digits (scikit-learn's small ones) where MNIST can't be had, and says so. custom is your own data; it and qmnist need a folder. A set asked for by name never falls back."""  # noqa: E501
     data_dir: OptionalPath = None
     """Folder with the four IDX files, gzipped or plain (default: $JAXMNIST_DATA_DIR, else download into a cache)."""
     platform: devices.Platform = "auto"
@@ -102,9 +103,9 @@ def select_device(options: DataOptions) -> jax.Device:
 def load_data(options: DataOptions) -> Splits:
     """Load the data that the options ask for onto JAX's default device, and print what the user must know about it."""
     with download_bars() as show:
-        splits = load(options.dataset, options.data_dir, show)
+        splits = load_with_notice(options.dataset, options.data_dir, show)
     if splits.notice:
-        print(f"note: {splits.notice}", file=sys.stderr, flush=True)
+        print(f"note: {with_options(splits.notice, field_names(DataOptions))}", file=sys.stderr, flush=True)
     return splits
 
 
@@ -114,6 +115,12 @@ def data_of_run(options: DataOptions, about: Mapping[str, Any]) -> DataOptions:
     if options.dataset != "auto" or trained_on == "mnist":
         return options
     return dataclasses.replace(options, dataset=trained_on)
+
+
+def run_name(run: str) -> str:
+    """What a figure calls a network: the name of its folder, without the path, which may be private."""
+    path = Path(run).resolve()
+    return path.parent.name if path.is_file() else path.name
 
 
 def check_seed(seed: int) -> None:

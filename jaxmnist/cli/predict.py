@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -10,28 +11,28 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 import tyro
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
-from jaxmnist.cli.console import BAD_INPUT, complain, progress
-from jaxmnist.cli.options import DataOptions, OptionalPath, RunName, select_device
+from jaxmnist.cli.console import BAD_INPUT, complain, printable, progress
+from jaxmnist.cli.options import DataOptions, OptionalPath, RunName, run_name, select_device
 from jaxmnist.handwriting.decode import read_file, read_stream
 from jaxmnist.handwriting.doubts import doubts
 from jaxmnist.handwriting.normalise import Normalised, normalise, split
 from jaxmnist.metrics import outputs
 from jaxmnist.runs import folder
 from jaxmnist.runs.checkpoint import load_network
-from jaxmnist.runs.files import write_atomically
 from jaxmnist.studies.characters import bar, beside, shaded
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")  # in a folder; a file that is named is read whatever its suffix
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif")  # in a folder; not of a file that is named
 STANDARD_INPUT = "standard input"
 EIGHTHS = "▁▂▃▄▅▆▇█"
 FEW_PICTURES, MOST_DRAWN = 20, 8  # progress is shown for more pictures; --show draws no more digits
+MOST_KINDS = 5  # suffixes named when other files of a folder are passed over
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Read digits from pictures: PNG, JPEG, BMP or WebP of any size, dark on light or light on dark.
+    """Read digits from pictures: PNG, JPEG, BMP, WebP or GIF of any size, dark on light or light on dark.
 
     A network knows only what it was trained on, so each picture is first made what MNIST would have made of it: paper
     and ink are separated, uneven light is levelled, the digit is fitted into 20×20 pixels and its centre of mass put at
@@ -92,15 +93,18 @@ def run(options: Options) -> int:
     if options.json:
         problems = [{"image": name, "error": error} for name, error in errors]
         content = {"run": options.run, "readings": [_record(*reading) for reading in readings], "errors": problems}
-        print(json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False))
-    elif readings:
-        print("\n".join(_report_one(*readings[0]) if len(readings) == 1 else _report(readings, options.split)))
+        lines = json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False).split("\n")
+    else:
+        lines = _report(readings, options.split) if len(readings) > 1 else _report_one(*readings[0]) if readings else []
+    for line in lines:
+        print(printable(line))
     for _name, error in errors:
         complain(error)
     if originals:
         with folder.created(options.run_dir, "predict") as run_dir:
-            write_atomically(run_dir / "predict.png", _drawn(options.run, readings, originals))
-        print(f"in {run_dir}: predict.png", file=sys.stderr if options.json else sys.stdout)
+            _write_figure(run_dir, options.run, readings, originals)
+            if drawn := folder.listed(run_dir):
+                print(printable(f"in {run_dir}: {drawn}"), file=sys.stderr if options.json else sys.stdout)
     return BAD_INPUT if errors else 0
 
 
@@ -114,6 +118,8 @@ def _noting(name: str, errors: Errors) -> Iterator[None]:
         errors.append((name, f"{beginning}{problem.strerror or problem}, expected a picture that can be read"))
     except ValueError as problem:
         errors.append((name, beginning + str(problem).removeprefix(beginning)))
+    except MemoryError:
+        errors.append((name, f"{beginning}too large for this machine's memory; scale the picture down"))
 
 
 def _pictures(words: Sequence[str], errors: Errors) -> list[str]:
@@ -125,15 +131,32 @@ def _pictures(words: Sequence[str], errors: Errors) -> list[str]:
         with _noting(word, errors):
             if not word:
                 raise ValueError("an empty name, expected a picture's, a folder's, or - for standard input")
-            inside = [STANDARD_INPUT if word == "-" else word]
-            if Path(word).is_dir():
-                inside = sorted(str(path) for path in Path(word).iterdir() if path.suffix.lower() in SUFFIXES)
-            if not inside:
-                raise ValueError(f"a folder without pictures, expected some named {', '.join(SUFFIXES)}")
-            names += inside
+            names += _inside(Path(word)) if Path(word).is_dir() else [STANDARD_INPUT if word == "-" else word]
     if names.count(STANDARD_INPUT) > 1:
         raise ValueError("-: standard input can be read only once; leave the second out")
     return names
+
+
+def _inside(folder: Path) -> list[str]:
+    """The names of the pictures in a folder, in their order; say how many other files are passed over.
+
+    What macOS (`._7.png`) and others hide there isn't counted, nor are folders.
+    """
+    files = [path for path in sorted(folder.iterdir()) if not path.name.startswith("._")]
+    pictures = [str(path) for path in files if path.suffix.lower() in SUFFIXES]
+    others = Counter(
+        path.suffix.lower() or "without a suffix"
+        for path in files
+        if path.suffix.lower() not in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
+    kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in others.most_common(MOST_KINDS))
+    if not pictures:
+        found = f", found {kinds}" if kinds else ""
+        raise ValueError(f"a folder without pictures, expected some named {', '.join(SUFFIXES)}{found}")
+    if others:
+        count = f"{others.total():,} other file{'s' if others.total() > 1 else ''}"
+        print(printable(f"note: {folder}: {count} passed over ({kinds})"), file=sys.stderr)
+    return pictures
 
 
 def _normalised_digits(names: Sequence[str], options: Options, errors: Errors) -> tuple[list[Digit], list[np.ndarray]]:
@@ -143,7 +166,7 @@ def _normalised_digits(names: Sequence[str], options: Options, errors: Errors) -
     with progress(len(names), "pictures", lines=0) if len(names) > FEW_PICTURES else nullcontext() as advance:
         for picture, name in enumerate(names):
             with _noting(name, errors):
-                grey = read_stream(sys.stdin.buffer.read, name) if name == STANDARD_INPUT else read_file(Path(name))
+                grey = _standard_input() if name == STANDARD_INPUT else read_file(Path(name))
                 for position, digit in enumerate(split(grey) if options.split else [normalise(grey)]):
                     title = f"{name}, {position + 1} from the left" if options.split else name
                     if isinstance(digit, ValueError):
@@ -155,6 +178,12 @@ def _normalised_digits(names: Sequence[str], options: Options, errors: Errors) -
             if advance:
                 advance(1)
     return digits, originals
+
+
+def _standard_input() -> UInt8[np.ndarray, "height width"]:
+    if sys.stdin is None:  # closed by the shell, as in `jaxmnist predict - <&-`
+        raise ValueError("is closed, expected a picture there, as in jaxmnist predict - < 7.png")
+    return read_stream(sys.stdin.buffer.read, STANDARD_INPUT)
 
 
 def _record(digit: Digit, row: Float[np.ndarray, "10"], reasons: Sequence[str]) -> dict[str, object]:
@@ -198,15 +227,15 @@ def _report(readings: Sequence[Reading], several: bool) -> list[str]:
     return [*lines, f"{count}, {sum(bool(reasons) for *_, reasons in readings):,} doubtful"]
 
 
-def _drawn(run: str, readings: Sequence[Reading], originals: Sequence[np.ndarray]) -> bytes:
-    """The first readings, as many as there are originals, as a PNG file's content."""
+def _write_figure(run_dir: Path, run: str, readings: Sequence[Reading], originals: Sequence[np.ndarray]) -> None:
+    """Draw the first readings, as many as there are originals, named by their files and without private paths."""
     # Imported here, since matplotlib takes 0.3 s to import and only --show needs it.
+    from jaxmnist.cli.drawing import write_figures
     from jaxmnist.plots.predict import figures
-    from jaxmnist.plots.style import png
 
     some = f"the first {len(originals)} of {len(readings):,} digits, " if len(readings) > len(originals) else ""
     shown = [
-        (grey, digit.normalised, row, digit.title, reasons)
+        (grey, digit.normalised, row, Path(digit.name).name + digit.title[len(digit.name) :], reasons)
         for grey, (digit, row, reasons) in zip(originals, readings, strict=False)
     ]
-    return png(figures(shown, f"{some}read by {run}")["predict"])
+    write_figures(run_dir, figures, shown, f'{some}read by the network "{run_name(run)}"')

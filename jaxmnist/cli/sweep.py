@@ -1,6 +1,7 @@
 """The sweep command: which settings of a grid do best on examples held out of the training set."""
 
 import dataclasses
+import shlex
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -8,10 +9,19 @@ from typing import Any, Literal
 import jax
 
 from jaxmnist.cli.console import progress
-from jaxmnist.cli.options import Data, DataOptions, OptionalPath, Shared, SharedRecipe, load_data, select_device
+from jaxmnist.cli.drawing import write_figures
+from jaxmnist.cli.options import (
+    Data,
+    DataOptions,
+    OptionalPath,
+    Recipe,
+    Shared,
+    SharedRecipe,
+    load_data,
+    select_device,
+)
 from jaxmnist.config import Config
 from jaxmnist.plots.grid import figures
-from jaxmnist.plots.style import png
 from jaxmnist.population import GROUP_SIZE
 from jaxmnist.runs import folder as run_folder
 from jaxmnist.runs.files import write_atomically
@@ -71,23 +81,37 @@ def run(options: Options) -> int:
             result, summary, text = train_grid(options, networks, splits, folder / "sweep.csv")
             summary |= {"train_examples": result.fold_size * (FOLDS - 1), "optimizer": options.optimizer}
             write_json(folder / "summary.json", to_json({**summary, "settings": grid_report.rank(result)}))
-            print(f"{text}\nin {folder}: {run_folder.listed(folder)}")
+            print(text, flush=True)
+            write_figures(folder, figures, result, splits.name)
+            print(f"in {folder}: {run_folder.listed(folder)}\n\n{grid_report.conclusion(result)}")
+            best = grid_report.order(result)[0]
+            if not result.diverged_at[best].any():
+                print(f"To train it on the whole training set: {_train_command(configs[best], options.data)}")
     return 0
+
+
+def _train_command(config: Config, data: DataOptions) -> str:
+    """Return the command that trains a network with a setting on the same data, ready to be pasted into a shell."""
+    words = ["jaxmnist", "train"]
+    for given, default in ((config, Recipe()), (data, DataOptions())):
+        for field in dataclasses.fields(default):
+            value, option = getattr(given, field.name), f"--{field.name.replace('_', '-')}"
+            if value != getattr(default, field.name):
+                words += [option, *map(str, value if isinstance(value, tuple) else [value])]
+    return shlex.join([*words, "--seed", "0"])
 
 
 def train_grid(
     options: GridOptions, networks: grid.Grid, splits: Splits, csv: Path
 ) -> tuple[grid.Result, dict[str, Any], str]:
-    """Train, showing progress; write the CSV and the figures; return the result, its summary, and it in words."""
+    """Train, showing progress, and write the CSV; return the result, its summary, and it in words."""
     count, epochs = len(networks.configs) * networks.held_out * networks.seeds, networks.configs[0].epochs
     key = jax.random.fold_in(jax.random.key(0), 2)  # 0 and 1 would give the two keys of the network from seed 0
     begin = time.perf_counter()
-    with progress(count * int(epochs), "networks' epochs") as on_progress:
+    with progress(count * int(epochs), f"epochs ({count} networks × {epochs})") as on_progress:
         result = grid.run(key, networks, splits.train, on_progress)
     seconds = time.perf_counter() - begin
     write_atomically(csv, grid_report.to_csv(result).encode())
-    for name, figure in figures(result, splits.name).items():
-        write_atomically(csv.with_name(f"{name}.png"), png(figure))
     summary = {"dataset": splits.name, "origin": splits.origin, "held_out_examples": result.fold_size}
     summary |= {**vars(options.common), "epochs": epochs, "seeds": networks.seeds, "networks": count}
     summary |= {"seconds": round(seconds, 2), "networks_per_second": round(count / seconds, 3)}

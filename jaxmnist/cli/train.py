@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import os
 import shlex
 import sys
 import time
@@ -15,14 +16,13 @@ import tyro
 
 from jaxmnist.cli import console, field_names, with_options
 from jaxmnist.cli import options as shared
-from jaxmnist.config import RECIPES, Config, config_from, validate
+from jaxmnist.cli.drawing import write_figures
+from jaxmnist.config import RECIPES, Config, validate
 from jaxmnist.devices import Platform
 from jaxmnist.metrics import outputs
 from jaxmnist.network import count_parameters
-from jaxmnist.plots.style import png
 from jaxmnist.plots.training import figures
-from jaxmnist.runs import folder, loop, results
-from jaxmnist.runs.files import write_atomically
+from jaxmnist.runs import folder, loop, records, results
 from jaxmnist.training import History
 
 FIGURES = ("curves.png", "weights.png", "confusion.png", "mistakes.png")
@@ -85,7 +85,7 @@ def run(options: Options | ResumeOptions) -> int:
     config = config.resolved(len(splits.train.labels))
     metadata = {
         "dataset": splits.name,
-        "data_dir": data_dir and str(data_dir.absolute()),
+        "data_dir": data_dir and str(Path(splits.origin).absolute()),
         "origin": splits.origin,
         "data_sha256": loop.digest(splits),
         "platform": options.data.platform,
@@ -100,8 +100,8 @@ def run(options: Options | ResumeOptions) -> int:
 
 def _resume(options: ResumeOptions) -> int:
     path, seconds = options.resume, dict[str, float]()
-    metadata = results.read_json(path / "config.json")
-    recorded, data = _recorded(path, metadata)
+    metadata = records.read_json(path / "config.json", records.CONFIG)
+    recorded, data = records.recipe(path / "config.json", metadata), _recorded_data(metadata)
     config = recorded if options.epochs is None else dataclasses.replace(recorded, epochs=options.epochs)
     validate(config)
     with folder.held(path):
@@ -117,21 +117,19 @@ def _resume(options: ResumeOptions) -> int:
             run = results.Run(path, metadata, splits, config.resolved(len(splits.train.labels)), device)
             progress, warning = loop.resume(run)
             if warning:
-                print(f"warning: {warning}", file=sys.stderr)
+                print(console.printable(f"warning: {warning}"), file=sys.stderr)
             load = progress.seconds.get("load", 0.0) + seconds["load"]
             return _train(run, progress._replace(seconds={**progress.seconds, "load": load}))
 
 
-def _recorded(path: Path, metadata: Mapping[str, Any]) -> tuple[Config, shared.DataOptions]:
-    """Return the recipe and the data of a run by its config.json; a data folder that is gone isn't named."""
-    try:
-        shared.check_seed(metadata["seed"])
-        config, dataset, data_dir = config_from(metadata["config"]), metadata["dataset"], metadata["data_dir"]
-    except (KeyError, TypeError, ValueError) as problem:
-        raise ValueError(f"{path / 'config.json'}: {problem}; expected what a run wrote") from problem
+def _recorded_data(metadata: Mapping[str, Any]) -> shared.DataOptions:
+    """Return the data of a run by its config.json; a data folder that is gone isn't named."""
     platform: Platform = "cpu" if metadata.get("platform") == "cpu" else "auto"
+    dataset, data_dir = metadata["dataset"], metadata.get("data_dir")
     data_dir = Path(data_dir) if data_dir and Path(data_dir).is_dir() else None
-    return config, shared.DataOptions(dataset, data_dir, platform)
+    if dataset == "mnist" and (data_dir or os.environ.get("JAXMNIST_DATA_DIR")):
+        dataset = "custom"  # as earlier versions called any folder's data; its sha256 tells whether it is the run's
+    return shared.DataOptions(dataset, data_dir, platform)
 
 
 def _with_epochs(metadata: Mapping[str, Any], recorded: Config, config: Config) -> dict[str, Any]:
@@ -149,14 +147,17 @@ def _with_epochs(metadata: Mapping[str, Any], recorded: Config, config: Config) 
 
 def _finished(path: Path, config: Config) -> int | None:
     """Say that a run is finished, if it is, and return the exit code; otherwise None."""
-    summary = results.read_json(path / "summary.json") if (path / "summary.json").is_file() else {}
-    if "problem" in summary:
+    try:
+        summary = records.read_json(path / "summary.json", records.SUMMARY) if (path / "summary.json").exists() else {}
+    except ValueError as problem:
+        raise ValueError(f"{problem}; remove it, and the run makes it anew") from problem
+    if summary.get("problem"):
         console.complain(f"{path} was given up, it does not learn: {summary['problem']}")
         return console.NOT_LEARNING
     if summary.get("epochs") != config.epochs or not all((path / name).exists() for name in FIGURES):
         return None
     accuracy = f"test accuracy {summary['test_accuracy']:.2%}"
-    print(f"{path} is finished: {config.epochs} epochs, {accuracy}; to go on, add --epochs N")
+    print(f"{console.printable(str(path))} is finished: {config.epochs} epochs, {accuracy}; to go on, add --epochs N")
     return 0
 
 
@@ -164,7 +165,7 @@ def _train(run: results.Run, progress: results.RunState) -> int:
     """Train to the end, or until a signal, and show how it goes."""
     (name, origin, train_set, test_set, _), epochs = run.splits, int(run.config.epochs)
     print(
-        f"{run.device.device_kind} ({run.device.platform}) · {name} from {origin}: "
+        f"{run.device.device_kind} ({run.device.platform}) · {name} from {console.printable(origin)}: "
         f"{len(train_set.labels):,} training and {len(test_set.labels):,} test examples · "
         f"{'-'.join(map(str, run.config.sizes))}, {count_parameters(progress.state.params):,} parameters",
         flush=True,
@@ -200,8 +201,7 @@ def _write_results(run: results.Run, progress: results.RunState, problem: str | 
     begin, config, params = time.perf_counter(), run.config, progress.state.params
     before = shared.untrained(run.metadata["seed"], config, run.device)
     answers = np.asarray(outputs(params, run.splits.test.images, config.activation, config.cost))
-    for name, figure in figures(run, progress.history, before, params, answers).items():
-        write_atomically(run.folder / name, png(figure))
+    write_figures(run.folder, figures, run, progress.history, before, params, answers)
     print(f"figures {time.perf_counter() - begin:.2f} s · in {run.folder}: {folder.listed(run.folder)}")
     return 0
 

@@ -58,3 +58,24 @@ from elsewhere, paper and ink must be separated first. The steps, in plain arith
    from 0: with S the sum of all bytes and M that of row × byte, the top row goes to ⌊(29 S − 2 M) / 2 S⌋, limited
    so that the digit stays inside; the left column likewise.
 """
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from jaxmnist.handwriting.decode import read_file
+from jaxmnist.handwriting.normalise import normalise
+
+
+def read(path: str | Path) -> UInt8[np.ndarray, "784"]:
+    """Read a picture of one digit as what MNIST would have made of it; `metrics.predict` says which digit it is.
+
+    Raises:
+        ValueError: if it isn't a picture that can be read, is blank or all noise; names the file.
+    """
+    grey = read_file(Path(path))
+    try:
+        return normalise(grey).image
+    except ValueError as problem:
+        raise ValueError(f"{path}: {problem}") from problem

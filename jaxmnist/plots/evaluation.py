@@ -11,7 +11,7 @@ from jaxmnist.studies.evaluation import SURE_FROM, Calibration, Digits, Evaluati
 
 def figures(result: Evaluation, images: Images, noise: dict[str, Images], network: str, data: str) -> dict[str, Figure]:
     """Draw an evaluation of the named network on the images of a data set's test set, and on each kind of noise."""
-    worst, tested = result.mistakes, f"{network}, tested on {data}"
+    worst, tested = result.mistakes, f'The network "{network}" on the test images of {data}'
     share = f"{tested}\n{result.right:,} of {result.examples:,} images read right"
     most = f"{tested}\nthe most confident of {result.examples - result.right:,} mistakes"
     return {
@@ -66,13 +66,17 @@ def draw_digits(digits: Digits, title: str) -> Figure:
 
 def draw_noise(noise: dict[str, Noise], images: dict[str, Images], network: str) -> Figure:
     """Draw the noise of which the network is surest, named as noise."""
-    figure = Figure(figsize=(9, 0.6 + 3.6 * len(noise)), layout="constrained")
-    figure.suptitle(f"None of these is a digit, yet {network} must name one for each:\nthe noise of which it is surest")
-    parts = figure.subfigures(len(noise), 1, squeeze=False)[:, 0]
+    figure = Figure(figsize=(9, 0.8 + 3.9 * len(noise)))
+    none = f'None of these is a digit, yet the network "{network}" must name one for each:'
+    figure.suptitle(f"{none}\nthe noise of which it is surest", y=1 - 0.1 / figure.get_figheight(), va="top")
+    heights = (0.8, *[3.9] * len(noise))  # the heading, then the kinds
+    parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[1:, 0]
+    edges = {"left": 0.01, "right": 0.99, "bottom": 0.02, "top": 0.82, "hspace": 0.4, "wspace": 0.1}
     for part, (kind, result) in zip(parts, noise.items(), strict=True):
         sure = f"{result.sure:,} of {result.images:,} have a confidence of {SURE_FROM} or more"
         part.suptitle(f"{kind}: {sure}", fontsize="medium")
-        panels = part.subplots(2, 6, subplot_kw={"xticks": [], "yticks": [], "visible": False}).ravel()
+        shown = {"subplot_kw": {"xticks": [], "yticks": [], "visible": False}, "gridspec_kw": edges}
+        panels = part.subplots(2, 6, **shown).ravel()
         for axes, index, outputs in zip(panels, result.surest, result.surest_outputs, strict=False):
             axes.set_visible(True)
             axes.imshow(images[kind][index].reshape(28, 28), cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")

@@ -3,38 +3,42 @@
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
 from jaxmnist.cost import COSTS
-from jaxmnist.plots.style import BLUE, ORANGE
+from jaxmnist.plots.style import AMOUNT, BLUE, ORANGE
 from jaxmnist.studies.explanation import SHOWN, Explanation
 
 
 def figures(result: Explanation, title: str) -> dict[str, Figure]:
     """Draw six panels: the digit, the neurons, the cost; the three levers, the weights' slopes, the pixels' weights."""
-    figure = Figure(figsize=(10.5, 7.2))
+    figure = Figure(figsize=(11.5, 8))
     figure.suptitle(title, fontsize=11, y=0.985)
     (digit, neurons, cost), (levers, slopes, pixels) = figure.subplots(2, 3, width_ratios=(1, 1, 1.1))
-    figure.subplots_adjust(left=0.08, right=0.95, bottom=0.13, top=0.85, wspace=0.32, hspace=0.5)
+    figure.subplots_adjust(left=0.08, right=0.95, bottom=0.12, top=0.86, wspace=0.34, hspace=0.45)
     gradient = np.asarray(result.back.gradient[0].weights)
     _draw_pixels(figure, digit, np.asarray(result.activations[0]), "gray_r", "the digit: 0 paper, 1 ink")
     _draw_neurons(neurons, result)
     _draw_cost(cost, result)
     _draw_levers(levers, result)
     _draw_slopes(slopes, result)
-    what = f"the gradient: length of the\n{len(gradient)} slopes of each pixel's weights"
-    _draw_pixels(figure, pixels, np.linalg.norm(gradient, axis=0), "Blues", what)
+    what = f"the gradient: length of the {len(gradient)} slopes\nof each pixel's weights"
+    _draw_pixels(figure, pixels, np.linalg.norm(gradient, axis=0), AMOUNT, what)
     digits = f"{result.automatic_digits:.1f} digits, with central differences to {result.numerical_digits:.1f}"
     figure.text(0.5, 0.02, f"The gradient by hand agrees with jax.grad to {digits}.", ha="center", fontsize=10)
     return {"explain.png": figure}
 
 
-def _draw_pixels(figure: Figure, axes: Axes, values: Float[np.ndarray, "784"], colours: str, title: str) -> None:
+def _draw_pixels(
+    figure: Figure, axes: Axes, values: Float[np.ndarray, "784"], colours: str | Colormap, title: str
+) -> None:
     drawn = axes.imshow(values.reshape(28, 28), cmap=colours, vmin=0, interpolation="nearest")
     axes.set_title(title, fontsize=10)
     axes.set(xticks=[], yticks=[])
-    figure.colorbar(drawn, ax=axes, shrink=0.85, pad=0.05, format=ScalarFormatter(useMathText=True))
+    bar = figure.colorbar(drawn, ax=axes, shrink=0.85, pad=0.05, format=ScalarFormatter(useMathText=True))
+    bar.ax.yaxis.get_offset_text().set(x=0, horizontalalignment="left")  # a power of ten, off the panel's frame
 
 
 def _draw_neurons(axes: Axes, result: Explanation) -> None:
@@ -50,7 +54,7 @@ def _draw_neurons(axes: Axes, result: Explanation) -> None:
             axes.plot([last - 1, last], [height, heights[-1][label]], **style)
     for layer, (a, height) in enumerate(zip(layers, heights, strict=True)):
         shades = {"c": np.abs(a), "cmap": "gray_r", "vmin": 0, "vmax": max(1, np.abs(a).max())}
-        axes.scatter(np.full(len(a), layer), height, s=130, edgecolors="0.3", zorder=2, **shades)
+        axes.scatter(np.full(len(a), layer), height, s=80, edgecolors="0.3", zorder=2, **shades)
     for digit, height in enumerate(heights[-1]):
         weight = "bold" if digit == label else "normal"
         axes.text(last + 0.25, height, str(digit), va="center", fontsize=10, fontweight=weight)
@@ -93,7 +97,7 @@ def _draw_levers(axes: Axes, result: Explanation) -> None:
 def _draw_slopes(axes: Axes, result: Explanation) -> None:
     inputs, delta = np.asarray(result.activations[-2]), float(result.levers.bias.slopes[0])
     ends = np.array([min(0.0, inputs.min()), max(1e-3, inputs.max())])
-    axes.plot(ends, delta * ends, color=BLUE, label=f"δx, δ = {delta:.3g}")
+    axes.plot(ends, delta * ends, color=BLUE, label=f"δx, δ = {delta:.3g}".replace("-", "−"))
     axes.scatter(inputs, result.measured, color=ORANGE, s=30, zorder=3, label="measured")
     axes.set(xlabel="input x of the weight", ylabel="slope ∂C/∂w")
     axes.grid(alpha=0.3)

@@ -2,9 +2,10 @@
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator
 
-from jaxmnist.plots.style import BLUE, GREEN, ORANGE
+from jaxmnist.plots.style import AMOUNT, BLUE, GREEN, ORANGE
 from jaxmnist.studies.grid import Result
 from jaxmnist.studies.grid_report import order
 
@@ -15,8 +16,8 @@ LARGEST_RANGE = 15
 def figures(result: Result, dataset: str) -> dict[str, Figure]:
     """Draw a grid: a map of the accuracy if one fold is held out, otherwise costs and errors by momentum."""
     if result.grid.held_out == 1:
-        return {"accuracy": _accuracy_map(result, dataset)}
-    return {"cross_validation": _by_momentum(result, dataset)}
+        return {"accuracy.png": _accuracy_map(result, dataset)}
+    return {"cross_validation.png": _by_momentum(result, dataset)}
 
 
 def _accuracy_map(result: Result, dataset: str) -> Figure:
@@ -26,13 +27,13 @@ def _accuracy_map(result: Result, dataset: str) -> Figure:
     panels = list(dict.fromkeys(names))
     momenta = list(dict.fromkeys(config.momentum for config in configs))
     rates = list(dict.fromkeys(config.learning_rate for config in configs))
-    means = accuracy.mean(axis=1)
+    means, (best, *_) = accuracy.mean(axis=1), order(result)
     high, low = means.max(), max(means.min(), means.max() - LARGEST_RANGE)
     across = min(len(panels), 2)
     down = -(-len(panels) // across)
     width, height = max(7.0, across * (1.2 + 1.05 * len(rates))), max(4.4, down * (1.5 + 0.62 * len(momenta)))
     figure = Figure(figsize=(width, height), layout="constrained")
-    figure.suptitle(f"{dataset}: {accuracy.size} networks, {configs[0].epochs} epochs each")
+    figure.suptitle(f"{dataset}: {accuracy.size} networks, {configs[0].epochs} epochs each; the best setting is framed")
     boxes = figure.subplots(down, across, squeeze=False).ravel()
     for axes, panel in zip(boxes, panels, strict=False):
         image = np.full((len(momenta), len(rates)), np.nan)
@@ -40,9 +41,12 @@ def _accuracy_map(result: Result, dataset: str) -> Figure:
             row, column = momenta.index(configs[index].momentum), rates.index(configs[index].learning_rate)
             image[row, column] = means[index]
             label = f"{means[index]:.2f}" + (f"\n± {accuracy[index].std(ddof=1):.2f}" if result.grid.seeds > 1 else "")
-            colour = "black" if means[index] > (low + high) / 2 else "white"
+            colour = "white" if means[index] > (low + high) / 2 else "black"
+            if index == best:
+                corner = column - 0.5, row - 0.5
+                axes.add_patch(Rectangle(corner, 1, 1, fill=False, color=ORANGE, lw=4, clip_on=False, zorder=3))
             axes.text(column, row, label, ha="center", va="center", color=colour, fontsize=9)
-        mapped = axes.imshow(image, cmap="cividis", vmin=low, vmax=max(high, low + 1e-9), aspect="auto")
+        mapped = axes.imshow(image, cmap=AMOUNT, vmin=low, vmax=max(high, low + 1e-9), aspect="auto")
         axes.set(title=panel, xlabel="learning rate η", ylabel="momentum μ")
         axes.set_xticks(range(len(rates)), [f"{rate:g}" for rate in rates])
         axes.set_yticks(range(len(momenta)), [f"{momentum:g}" for momentum in momenta])

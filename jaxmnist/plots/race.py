@@ -1,6 +1,7 @@
 """The figures of the race: how fast each method learns, and which way it takes."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -22,7 +23,7 @@ def figures(result: Result, terrains: Mapping[str, Terrain], dataset: str) -> di
     """All figures of a race on a dataset, by name; the terrains are from `landscape.run`."""
     settings, racing, measured = result.settings, result.examples["racing"], result.examples["measured"]
     drawn = {
-        "curves": draw_curves(
+        "curves.png": draw_curves(
             result.best,
             settings.thresholds,
             f"{dataset}: {settings.seeds} random starts, each method at its own best learning rate η",
@@ -32,15 +33,15 @@ def figures(result: Result, terrains: Mapping[str, Terrain], dataset: str) -> di
     }
     caption = (
         "Each plane: through the mean of the paths, along their first two principal components. Contours: mean cost\n"
-        f"on {measured:,} training examples in that plane; the paths leave it, so their cost is not quite this one."
+        f"in the plane, on {measured:,} training examples. The paths run beside it, so their own cost is another."
     )
     for name in ("gd_sgd", "sgd_momentum"):
         first, second = (METHODS[path.method] for path in terrains[name].paths)
         title = f"{dataset}: {first} and {second} from one random start"
-        drawn[f"path_{name}"] = draw_paths(terrains[name], title, caption)
+        drawn[f"path_{name}.png"] = draw_paths(terrains[name], title, caption)
     terrain, rate = terrains["momentum_nesterov"], result.best["momentum"].learning_rate
     title = f"{dataset}: momentum and Nesterov from one random start, both at η = {rate:g}, μ = {settings.momentum:g}"
-    return {**drawn, "path_momentum_nesterov": draw_look_ahead(terrain, terrains["close_up"], title, caption)}
+    return {**drawn, "path_momentum_nesterov.png": draw_look_ahead(terrain, terrains["close_up"], title, caption)}
 
 
 def draw_curves(outcomes: Mapping[Method, Outcome], thresholds: Sequence[float], title: str, caption: str) -> Figure:
@@ -68,16 +69,17 @@ def draw_curves(outcomes: Mapping[Method, Outcome], thresholds: Sequence[float],
 
 def draw_paths(terrain: Terrain, title: str, caption: str, dot_every: int = 20) -> Figure:
     """Draw two paths from a common start over contours of the cost, with a dot every so many points."""
-    figure = _figure(8.0, 1.4 + 7.3 * _height_to_width(terrain), title, caption)
+    figure = _figure(8.0, 1.2 + 7.3 * _height_to_width(terrain), title, caption, "compressed")
     labels = [
         f"{METHODS[path.method]}, η = {path.learning_rate:g}: cost {path.costs[-1]:.2f} after "
-        f"{path.every * (len(path.points) - 1):,} steps, a dot every {dot_every * path.every}"
+        f"{path.every * (len(path.points) - 1):,} steps\n(in the plane "
+        f"{_cost_in_plane(terrain, path.points[-1]):.2f}); a dot every {dot_every * path.every} steps"
         for path in terrain.paths
     ]
     axes = figure.subplots()
     _draw_terrain(axes, terrain, labels, (3.0, 1.3), dot_every)
     axes.set_aspect("equal")
-    axes.legend()
+    axes.legend(fontsize=9)
     return figure
 
 
@@ -87,8 +89,8 @@ def draw_look_ahead(terrain: Terrain, close_up: Terrain, title: str, caption: st
     The close-up has a third path, of the points that Nesterov's method looks ahead to.
     """
     ratio = _height_to_width(terrain)
-    figure = _figure(8.0, 6.5 + 7.2 * ratio, title, caption)
-    above, below = figure.subplots(2, 1, height_ratios=(7.2 * ratio, 4.4))
+    figure = _figure(7.4, 6.0 + 6.6 * ratio, title, caption)
+    above, below = figure.subplots(2, 1, height_ratios=(6.6 * ratio, 4.0))
     heavy, light = terrain.paths
     labels = (
         f"momentum: cost {heavy.costs[-1]:.3f} at the end",
@@ -107,11 +109,19 @@ def draw_look_ahead(terrain: Terrain, close_up: Terrain, title: str, caption: st
     return figure
 
 
-def _figure(width: float, height: float, title: str, caption: str) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained")
+def _figure(
+    width: float, height: float, title: str, caption: str, layout: Literal["constrained", "compressed"] = "constrained"
+) -> Figure:
+    figure = Figure(figsize=(width, height), layout=layout)
     figure.suptitle(title)
     figure.supxlabel(caption, fontsize=9, color="0.35")
     return figure
+
+
+def _cost_in_plane(terrain: Terrain, point: Float[np.ndarray, "2"]) -> float:
+    """The cost at the point of the grid that is nearest to a point."""
+    column, row = (np.abs(axis - at).argmin() for axis, at in zip((terrain.along, terrain.across), point, strict=True))
+    return float(terrain.cost[row, column])
 
 
 def _height_to_width(terrain: Terrain) -> float:
@@ -126,10 +136,12 @@ def _draw_terrain(
     levels = np.geomspace(low, max(high, 1.01 * low), 16)
     axes.contourf(terrain.along, terrain.across, terrain.cost, levels, cmap="Greys", alpha=0.45)
     lines = axes.contour(terrain.along, terrain.across, terrain.cost, levels, colors="0.45", linewidths=0.6)
-    axes.clabel(lines, fontsize=7, fmt="%.2f")
+    axes.clabel(lines, fontsize=7, fmt="%.2f", colors="0.2")
     first, second = (f"{share:.0%}" if 0.01 <= share < 0.99 else f"{share:.1%}" for share in terrain.explained)
     axes.set_xlabel(f"first principal direction ({first} of the paths' variance)")
     axes.set_ylabel(f"second principal direction ({second})")
+    x, y = terrain.paths[0].points[0]
+    axes.text(x, y, "start  ", ha="right", va="center", fontsize=9, fontweight="bold")
     for path, label, width in zip(terrain.paths, labels, widths, strict=False):
         (line,) = axes.plot(*path.points.T, "o-", markevery=dot_every, label=label)
         line.set(color=COLOURS[path.method], linewidth=width, markersize=2 + 1.5 * width)

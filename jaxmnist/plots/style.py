@@ -1,25 +1,86 @@
-"""What all figures share: colours, and how a figure becomes a file."""
+"""What all figures share: settings, colours, and how a figure becomes a file."""
 
+import contextlib
 import io
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
+import matplotlib
 from matplotlib.axis import Axis
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, findSystemFonts, fontManager
+from matplotlib.ft2font import FT2Font
 from matplotlib.text import Text
 
+from jaxmnist.plots import quiet
+
 BLUE, ORANGE, GREEN, PINK, SKY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9"
-"""Colours by Okabe and Ito, which colour-blind readers can tell apart."""
+"""Colours by Okabe and Ito, which colour-blind readers can tell apart; blue and orange are the page's, too."""
 TRAIN, TEST = BLUE, ORANGE
-DOTS_PER_INCH = 120
+SIGNED = LinearSegmentedColormap.from_list("orange, white, blue", [ORANGE, "white", BLUE])
+"""For signed values about 0: blue raises, orange lowers."""
+AMOUNT = LinearSegmentedColormap.from_list("white, blue, dark blue", ["white", BLUE, "#003a5c"])
+"""For values from 0."""
+DOTS_PER_INCH = 200
+FONT = "DejaVu Sans"  # comes with matplotlib
+
+Figures: TypeAlias = Mapping[str, Figure]
+"""Figures by the names of their files."""
+
+
+@contextlib.contextmanager
+def own_settings() -> Iterator[None]:
+    """Draw with matplotlib's defaults, whatever the user has configured, and without its log."""
+    with quiet(), matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        yield
 
 
 def png(figure: Figure) -> bytes:
     """Return the content of a PNG file; file names in titles and labels are drawn as they are, not as formulas."""
-    for text in figure.findobj(Text):
-        text.set_text(text.get_text().encode(errors="backslashreplace").decode())  # a file name needn't be UTF-8,
-        text.set_parse_math(False)  # and its $ starts no formula
+    texts = figure.findobj(Text)
+    for text in texts:
+        text.set_text(unicodedata.normalize("NFC", text.get_text()))  # macOS takes the characters of names apart
+        text.set_parse_math(False)  # a $ in a file name starts no formula
     for axis in figure.findobj(Axis):
         for text in axis.findobj(Text):  # powers of ten are formulas
             text.set_parse_math(True)
+    _draw_all_characters(texts)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
     return buffer.getvalue()
+
+
+def _draw_all_characters(texts: Sequence[Text]) -> None:
+    """Draw characters that the usual font lacks, such as Hangul, in an installed font that has most of them."""
+    lacking = _lacking(FT2Font(findfont(FONT)), {character for text in texts for character in text.get_text()} - {"\n"})
+    if not lacking:
+        return
+    family, still_lacking = _font_with(lacking)
+    for text in texts:
+        text.set_text("".join(_instead(one) if one in still_lacking else one for one in text.get_text()))
+        text.set_fontfamily([FONT, *family])
+
+
+def _instead(character: str) -> str:
+    """What is drawn for a character that no font has: ?, or an escape if it isn't one to be seen."""
+    return "?" if character.isprintable() else ascii(character)[1:-1]
+
+
+def _font_with(characters: set[str]) -> tuple[list[str], set[str]]:
+    """Find the installed font that has most of some characters; return its family, if any, and those that it lacks."""
+    best: tuple[list[str], set[str]] = [], characters
+    for path in sorted(findSystemFonts()):
+        with contextlib.suppress(RuntimeError, OSError):  # no font
+            font = FT2Font(path)
+            lacking = _lacking(font, characters)
+            if font.scalable and len(lacking) < len(best[1]) and "LastResort" not in path:  # of boxes for everything
+                fontManager.addfont(path)
+                best = [font.family_name], lacking
+    return best
+
+
+def _lacking(font: FT2Font, characters: set[str]) -> set[str]:
+    return {character for character in characters if not font.get_char_index(ord(character))}

@@ -6,6 +6,7 @@ what the arrays are (`about`), and the sha256 of each array's bytes and of the h
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -17,9 +18,10 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from jaxmnist.config import Config, config_from
+from jaxmnist.config import Config
 from jaxmnist.network import Layer, Params
 from jaxmnist.runs.files import write_atomically
+from jaxmnist.runs.records import recipe
 
 FORMAT = 1
 """Version of the format; every later version of this module reads every earlier one."""
@@ -99,10 +101,7 @@ def load_network(run: str | Path) -> SavedNetwork:
         expected = f"expected the folder of a finished run, or one of {networks}"
         raise ValueError(f"run {str(run) or repr(run)}: {problem}, {expected}")
     tensors, about = read(path)
-    try:
-        config = config_from(about.get("config"))
-    except ValueError as problem:
-        raise ValueError(f"{path}: {problem!s:.500}") from problem
+    config = recipe(path, about)
     if len(config.sizes) > MAX_LAYERS:
         raise ValueError(f"{path}: {len(config.sizes):,} layers, expected at most {MAX_LAYERS:,}")
     dtype = jnp.result_type(float)
@@ -122,6 +121,8 @@ def _verified(content: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     about, digests = dict(entry["about"]), dict(entry["sha256"])
     if entry["format"] != FORMAT:
         raise ValueError(f"format {entry['format']!r}, expected {FORMAT}; is it from a newer jaxmnist?")
+    if not all(re.fullmatch("[0-9a-f]{64}", digest) for digest in digests.values()):
+        raise ValueError("a sha256 that isn't 64 hexadecimal digits")
     header = content[:end].replace(digests["header"].encode(), _ZEROS.encode())
     tensors = safetensors.numpy.load(content)
     if digests != {**_digests(tensors), "header": hashlib.sha256(header).hexdigest()}:

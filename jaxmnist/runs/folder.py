@@ -8,9 +8,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from jaxmnist.runs.files import clear_temporaries
+from jaxmnist.runs.files import clear_temporaries, write_atomically
 
-LOCK, WRITER = ".lock", ".writer"
+LOCK, WRITER = ".jaxmnist-lock", ".jaxmnist-writer"
 """Files that are there while a process writes to the folder: its lock, and its number."""
 
 
@@ -70,13 +70,13 @@ def held(folder: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         holder = "another process"
-        with suppress(OSError):  # it may have ended since
-            holder = f"process {writer.read_text()}"
+        with suppress(OSError, ValueError):  # it may have ended since
+            holder = f"process {int(writer.read_text())}"
         raise ValueError(f"{folder}: {holder} is writing there; wait for it to end, or choose another folder") from None
     except OSError as problem:
         raise _not_writable(folder, problem) from problem
     try:
-        writer.write_text(str(os.getpid()))
+        write_atomically(writer, str(os.getpid()).encode())  # which follows no link
         clear_temporaries(folder)
         yield
     finally:

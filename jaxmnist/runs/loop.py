@@ -6,15 +6,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxmnist.config import config_from
 from jaxmnist.metrics import Metrics
-from jaxmnist.runs import checkpoint, health
+from jaxmnist.runs import checkpoint, health, records
 from jaxmnist.runs.files import previous
 from jaxmnist.runs.results import Run, RunState, write_json, write_metrics
 from jaxmnist.sources import Splits
@@ -94,8 +94,8 @@ def resume(run: Run) -> tuple[RunState, str]:
     for path in filter(Path.exists, (latest, previous(latest))):
         try:
             progress = _read_checkpoint(path, run)
-        except ValueError as problem:
-            problems.append(str(problem))
+        except (ValueError, OSError) as problem:
+            problems.append(f"{path}: {str(problem).removeprefix(f'{path}: ')}")
             continue
         done, epochs = len(progress.history) - 1, int(run.config.epochs)
         if done > epochs:
@@ -137,20 +137,25 @@ def _save(run: Run, progress: RunState) -> None:
 
 def _read_checkpoint(path: Path, run: Run) -> RunState:
     tensors, about = checkpoint.read(path)
-    for name in ("seed", "dataset", "data_sha256"):
-        found, expected = about.get(name), run.metadata.get(name)
-        if found != expected:
-            raise ValueError(f"{path}: {name} {found!r}, expected {expected!r} as in config.json")
-    config = config_from(about.get("config")).resolved(run.splits.train.labels.shape[0])
+    same = {name: _as_in_config(run.metadata.get(name)) for name in ("seed", "dataset", "data_sha256")}
+    records.check(path, about, {**same, **records.CHECKPOINT})
+    if about["epoch"]:
+        records.check(path, about["seconds"], records.TRAINED)
+    config = records.recipe(path, about).resolved(run.splits.train.labels.shape[0])
     if dataclasses.replace(config, epochs=run.config.epochs) != run.config:
-        raise ValueError(f"{path}: recipe {config.to_json()}, expected {run.config.to_json()} as in config.json")
-    numbers = jnp.zeros(about["epoch"] + 1)
-    history = History(*[Metrics(numbers, numbers)] * 2)
-    template = jax.eval_shape(lambda: {"state": first_state(run).state, "history": history})
-    tree = checkpoint.restore(path, tensors, template)
+        recipes = [str(recipe.to_json()) for recipe in (config, run.config)]
+        raise ValueError(f"{path}: recipe {recipes[0]:.500}, expected {recipes[1]:.500} as in config.json")
+    shape: Any = jax.ShapeDtypeStruct
+    column = shape((about["epoch"] + 1,), jnp.result_type(float))
+    state = jax.eval_shape(lambda: first_state(run).state)
+    tree = checkpoint.restore(path, tensors, {"state": state, "history": History(*[Metrics(column, column)] * 2)})
     history = jax.device_get(tree["history"])
-    entries = [jax.tree.map(lambda column, index=index: column[index], history) for index in range(len(numbers))]
+    entries = [jax.tree.map(lambda column, index=index: column[index], history) for index in range(about["epoch"] + 1)]
     return RunState(tree["state"], entries, about["seconds"])
+
+
+def _as_in_config(expected: Any) -> records.Rule:
+    return lambda found: bool(found == expected), f"{expected!r} as in config.json"
 
 
 def _why_give_up(run: Run, before: TrainState, costs: Float[Array, "steps"], history: list[History]) -> str | None:

@@ -22,6 +22,9 @@ COLUMNS = ("train_cost", "test_cost", "train_accuracy", "test_accuracy")
 METRICS = {name: attrgetter(name.replace("_", ".")) for name in COLUMNS}
 """What is known of each epoch: how to find each column of metrics.csv in a `History`."""
 
+PURPOSES = ("load", "compile", "evaluate", "save", "train")
+"""What a run's seconds are spent on, in the order of time. A checkpoint has them in the order of the alphabet."""
+
 
 class Run(NamedTuple):
     """All that decides a training run, and where it is kept."""
@@ -84,13 +87,15 @@ def summarize(run: Run, progress: RunState) -> dict[str, Any]:
 
 def report(summary: Mapping[str, Any]) -> str:
     """Describe the results of a run that learned, in two lines, with a note if it doesn't do better than guessing."""
+    cost = "not finite" if summary["test_cost"] is None else f"{summary['test_cost']:.4f}"
     right = round(summary["test_accuracy"] * summary["test_examples"])
-    times = ", ".join(f"{purpose} {spent:.2f} s" for purpose, spent in summary["seconds"].items())
+    seconds = summary["seconds"]
+    times = ", ".join(f"{purpose} {seconds[purpose]:.2f} s" for purpose in PURPOSES if purpose in seconds)
     advice = "try more epochs, or a larger learning rate"
     note = f"note: after {summary['steps']:,} steps it does no better than guessing yet; {advice}\n"
     return (
         f"{'' if summary['learned'] else note}test accuracy {summary['test_accuracy']:.2%} "
-        f"({right:,} of {summary['test_examples']:,}) · test cost {summary['test_cost']:.4f} · train cost "
+        f"({right:,} of {summary['test_examples']:,}) · test cost {cost} · train cost "
         f"{summary['train_cost']:.4f}\n{times} · {summary['examples_per_second']:,} examples a second"
     )
 
@@ -126,19 +131,3 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write an object as JSON for people and programs; bytes of a file name that aren't UTF-8 become escapes."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_atomically(path, text.encode(errors="backslashreplace"))
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object from a file.
-
-    Raises:
-        ValueError: if the file isn't there, or isn't a JSON object.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
-        reason = getattr(problem, "strerror", None) or problem
-        raise ValueError(f"{path}: {reason}; expected a file that a run wrote") from problem
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: expected a JSON object, found {type(content).__name__}")
-    return content

@@ -5,28 +5,38 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import UInt8
 
 from jaxmnist.dataset import Dataset
 from jaxmnist.sources.digits import load_digits_like_mnist
-from jaxmnist.sources.download import RemoteFile, fetch
-from jaxmnist.sources.idx import read_images, read_labels
+from jaxmnist.sources.download import DownloadError, RemoteFile, fetch
+from jaxmnist.sources.folder import MNIST_LAYOUT, QMNIST_LAYOUT, Layout, find_files
+from jaxmnist.sources.idx import read_file, read_images, read_labels
 
 DownloadedName = Literal["mnist", "fashion_mnist", "kmnist"]
-DatasetName = Literal["auto", DownloadedName, "digits"]
+DatasetName = Literal["auto", DownloadedName, "qmnist", "digits", "custom"]
 Progress = Callable[[str, int, int], object]
 """Called with a file's name, its size, and the number of its bytes that have arrived."""
+
+MNIST_SHA256 = "06b0d1f124c4e5fa796686ade41a9b778edacc8622f2195a352ef479ad44fc16"
+"""Of MNIST's training images and labels and test images and labels, a byte each: a run's data_sha256."""
+EXAMPLES = (60_000, 10_000)
+"""Training and test examples of the three data sets that are downloaded; another number of them is none of these."""
 
 
 class Splits(NamedTuple):
     """A data set in two parts."""
 
-    name: str  # mnist, fashion_mnist, kmnist or digits
+    name: str  # mnist, fashion_mnist, kmnist, qmnist or digits by the content; custom if it is none of these
     origin: str  # where it came from: a folder, or scikit-learn
     train: Dataset  # the training set
     test: Dataset  # the test set
@@ -36,43 +46,58 @@ class Splits(NamedTuple):
 def load(
     name: DatasetName = "auto", data_dir: str | os.PathLike[str] | None = None, on_progress: Progress = lambda *_: None
 ) -> Splits:
-    """Load a data set onto JAX's default device.
+    """Load a data set onto JAX's default device, and warn if it isn't the one that was to be expected.
 
     Args:
-        name: digits is scikit-learn's 8×8 digits, made like MNIST. auto is mnist, or digits with a `notice` if MNIST
-            isn't available. All others come from the data folder if one is named, else from the cache.
+        name: auto is whatever the data folder holds; without a folder it is mnist, or digits if MNIST can't be
+            downloaded. digits is scikit-learn's 8×8 digits, made like MNIST. custom is the user's own data. qmnist and
+            custom need a folder. All others come from the data folder if one is named, else from the cache.
         data_dir: a folder with the four IDX files, gzipped or plain, or with a subfolder named like the data set; by
             default the environment variable JAXMNIST_DATA_DIR. Not allowed with digits.
         on_progress: called during downloads, which fill the cache.
 
+    Returns:
+        The two parts, with the name that the content has: a folder's data is called custom if it isn't known.
+
     Raises:
-        ValueError: if the name is unknown, or a file is missing from the folder or isn't what it should be.
+        ValueError: if the name is unknown, a file is missing from the folder or isn't what it should be, or the folder
+            holds another known data set than the one asked for.
         OSError: if a file can't be read or downloaded.
     """
+    splits = load_with_notice(name, data_dir, on_progress)
+    if splits.notice:
+        warnings.warn(splits.notice, stacklevel=2)
+    return splits
+
+
+def load_with_notice(name: DatasetName, data_dir: str | os.PathLike[str] | None, on_progress: Progress) -> Splits:
+    """Do what `load` does, but leave it to the caller to show the result's notice."""
     if name not in get_args(DatasetName):
         raise ValueError(f"dataset={name}: expected one of {', '.join(get_args(DatasetName))}")
     if name == "digits":
         if data_dir is not None:
             problem = f"data_dir={data_dir}: contradicts dataset=digits, which comes with scikit-learn"
-            raise ValueError(f"{problem}; name the folder's data set too, as dataset=mnist, or leave data_dir out")
+            raise ValueError(f"{problem}; leave one of the two out")
         return Splits("digits", "scikit-learn's load_digits", *load_digits_like_mnist())
-    data_dir = data_dir or os.environ.get("JAXMNIST_DATA_DIR")
-    if name == "auto" and not data_dir:
-        try:
-            return load("mnist", None, on_progress)
-        except OSError as error:
-            notice = (
-                f"this is NOT MNIST but scikit-learn's 1,797 small digits, since MNIST isn't available ({error}). "
-                f"For MNIST, connect this machine to the network, or put the four IDX files "
-                f"(train-images-idx3-ubyte.gz, …) into a folder and name it with data_dir=FOLDER or JAXMNIST_DATA_DIR."
-            )
-            return load("digits")._replace(notice=notice)
-    name = "mnist" if name == "auto" else name
-    if data_dir:
-        folder = Path(data_dir, name) if Path(data_dir, name).is_dir() else Path(data_dir)
-        return Splits(name, str(folder), _read_part(folder, "train"), _read_part(folder, "t10k"))
-    folder = _filled_cache(name, on_progress)
-    return Splits(name, f"{folder} (downloaded)", _read_part(folder, "train"), _read_part(folder, "t10k"))
+    named = data_dir or os.environ.get("JAXMNIST_DATA_DIR")
+    if named:
+        return _from_folder(name, Path(named), "data_dir" if data_dir else "JAXMNIST_DATA_DIR")
+    if name in ("qmnist", "custom"):
+        problem = f"dataset={name}: isn't downloaded, expected a folder with its four IDX files"
+        raise ValueError(f"{problem}; name it with data_dir=FOLDER or JAXMNIST_DATA_DIR, or choose dataset=mnist")
+    try:
+        return _from_cache("mnist" if name == "auto" else name, on_progress)
+    except OSError as problem:
+        connect = "connect this machine to the network, or " if isinstance(problem, DownloadError) else ""
+        files = "put the four IDX files (train-images-idx3-ubyte.gz, …) into a folder"
+        remedy = f"{connect}{files} and name it with data_dir=FOLDER or JAXMNIST_DATA_DIR"
+        if name != "auto":
+            raise DownloadError(f"dataset={name}: isn't available ({problem}); {remedy}") from problem
+        notice = (
+            "this is NOT MNIST but scikit-learn's 1,797 small digits, since MNIST isn't available "
+            f"({problem}). For MNIST, {remedy}."
+        )
+        return load_with_notice("digits", None, on_progress)._replace(notice=notice)
 
 
 def cache_dir() -> Path:
@@ -84,7 +109,18 @@ def cache_dir() -> Path:
         raise OSError(f"no folder for the cache ({problem}); set XDG_CACHE_HOME to one") from problem
 
 
-def catalogue(name: DownloadedName) -> dict[str, RemoteFile]:
+def cache_folder(name: str) -> Path:
+    """Return a folder of this name in the cache; the folders that it makes for it are this user's only."""
+    folder = cache_dir() / name
+    for made in (*reversed(folder.parents), folder):  # `parents=True` makes those above by the umask only
+        try:
+            made.mkdir(mode=0o700, exist_ok=True)
+        except OSError as problem:
+            raise _unusable(made, problem) from problem
+    return folder
+
+
+def catalogue(name: str) -> dict[str, RemoteFile]:
     """A data set's files by name, with their URLs, sizes and digests as tensorflow-datasets lists them."""
     import tensorflow_datasets as tfds  # here, since the import takes half a second, which other data needn't wait for
 
@@ -92,32 +128,83 @@ def catalogue(name: DownloadedName) -> dict[str, RemoteFile]:
     return {url.rsplit("/", 1)[1]: RemoteFile(url, int(info.size), info.checksum) for url, info in infos.items()}
 
 
-def _filled_cache(name: DownloadedName, on_progress: Progress) -> Path:
-    """The data set's folder in the cache, after a download of what is missing or damaged there."""
-    folder = cache_dir() / name
-    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700, exist_ok=True)
+def _from_cache(name: str, on_progress: Progress) -> Splits:
+    """Load the data set from the cache, after a download of what is missing or damaged there.
+
+    What is verified is what is decoded, so nobody can change it in between.
+    """
+    folder, contents = cache_folder(name), dict[Path, bytes]()
     for file, remote in catalogue(name).items():
         path = folder / file
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != remote.sha256:
-            fetch(remote, path, partial(on_progress, file, remote.size))
-    return folder
+        try:
+            content = path.read_bytes() if path.is_file() and path.stat().st_size == remote.size else b""
+            if hashlib.sha256(content).hexdigest() != remote.sha256:
+                content = fetch(remote, path, partial(on_progress, file, remote.size))
+        except DownloadError:
+            raise
+        except OSError as problem:
+            raise _unusable(path, problem) from problem
+        contents[path] = content
+    paths = [folder / f"{file}.gz" for file in MNIST_LAYOUT.files]
+    arrays = _decode(paths, [contents[path] for path in paths], MNIST_LAYOUT)
+    return _splits(name, f"{folder} (downloaded)", arrays)
 
 
-def _read_part(folder: Path, part: str) -> Dataset:
-    images_path, labels_path = (_find(folder, f"{part}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1"))
-    images, labels = read_images(images_path), read_labels(labels_path)
-    if len(images) != len(labels):
-        raise ValueError(f"{labels_path}: {len(labels):,} labels, expected {len(images):,} as images in {images_path}")
-    return Dataset(jnp.asarray(images), jnp.asarray(labels))
+def _from_folder(name: DatasetName, data_dir: Path, argument: str) -> Splits:
+    with suppress(RuntimeError):  # without a home folder
+        data_dir = data_dir.expanduser()
+    folder, layout, paths = find_files(data_dir, name, argument)
+    contents = [read_file(path) for path in paths]
+    arrays = _decode(paths, contents, layout)
+    found = _identify(arrays, contents, layout)
+    if found != "custom" and name not in ("auto", "custom", found):
+        download = "" if name == "qmnist" else f", or leave {argument}=… out to download {name}"
+        problem = f"{argument}={data_dir}: holds {found}, expected {name}"
+        raise ValueError(f"{problem}; choose dataset={found} or another folder{download}")
+    splits = _splits(found, str(folder), arrays)
+    if found != "custom" or name == "custom":
+        return splits
+    missed = "are no known data set" if name == "auto" else f"aren't {name}"
+    notice = f"the files in {folder} {missed} as published, so they are called custom"
+    return splits._replace(notice=f"{notice}; if they are meant, say dataset=custom")
 
 
-def _find(folder: Path, file: str) -> Path:
-    for path in (folder / f"{file}.gz", folder / file):
-        if path.is_file():
-            return path
-    problem = f"no {file} there" if folder.is_dir() else "no such folder"
-    raise ValueError(
-        f"data_dir={folder}: {problem}, expected the four IDX files, gzipped or plain; "
-        f"leave data_dir and JAXMNIST_DATA_DIR out to download them"
-    )
+Arrays = list[UInt8[np.ndarray, "..."]]
+"""Training images and labels, test images and labels."""
+
+
+def _decode(paths: Sequence[Path], contents: Sequence[bytes], layout: Layout) -> Arrays:
+    arrays: Arrays = []
+    for index in (0, 2):
+        images = read_images(paths[index], contents[index])
+        labels = read_labels(paths[index + 1], contents[index + 1], layout.labels)
+        if len(images) != len(labels):
+            problem = f"{paths[index + 1]}: {len(labels):,} labels, expected {len(images):,}"
+            raise ValueError(f"{problem} as images in {paths[index]}")
+        arrays += (images, labels)
+    return arrays
+
+
+def _identify(arrays: Arrays, contents: Sequence[bytes], layout: Layout) -> str:
+    """Name a data set by its content: MNIST by its arrays, QMNIST by its labels, the others by their archives."""
+    if (len(arrays[1]), len(arrays[3])) == EXAMPLES:
+        sha256 = hashlib.sha256()
+        for array in arrays:
+            sha256.update(array.data)
+        if sha256.hexdigest() == MNIST_SHA256:
+            return "mnist"
+        digests = {hashlib.sha256(content).hexdigest() for content in contents}
+        for name in get_args(DownloadedName):
+            if digests == {remote.sha256 for remote in catalogue(name).values()}:
+                return str(name)
+    return "qmnist" if layout == QMNIST_LAYOUT else "custom"
+
+
+def _splits(name: str, origin: str, arrays: Arrays) -> Splits:
+    train_images, train_labels, test_images, test_labels = map(jnp.asarray, arrays)
+    return Splits(name, origin, Dataset(train_images, train_labels), Dataset(test_images, test_labels))
+
+
+def _unusable(path: Path, problem: OSError) -> OSError:
+    remedy = "set XDG_CACHE_HOME to a folder that you can write"
+    return OSError(f"{path}: can't be read or written as a cache ({problem.strerror or problem}); {remedy}")

@@ -5,11 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import stdtrit
 
 from jaxmnist.studies.grid import Result
 
-STANDARD_ERRORS = 2
-"""Settings that differ by no more than this many standard errors are not told apart."""
+CONFIDENCE = 0.95
+"""Settings are told apart where 0 is outside this confidence interval of their difference, by Student's t."""
 
 
 class Row(NamedTuple):
@@ -19,7 +20,7 @@ class Row(NamedTuple):
     batch_size: int
     momentum: float  # μ
     learning_rate: float  # η
-    effective_rate: float  # η/(1−μ)
+    effective_rate: float  # η/(1−μ); of SGD, which has no momentum, η
     cost: float  # mean
     cost_error: float
     accuracy: float  # mean
@@ -29,6 +30,7 @@ class Row(NamedTuple):
     highest: float
     behind: float  # mean loss against the best setting, in cost or accuracy, paired by fold and seed
     behind_error: float
+    behind_margin: float  # half the width of its 95 % confidence interval
     diverged: int  # networks
     diverged_at_step: int | None  # the earliest
 
@@ -46,6 +48,7 @@ def rank(result: Result) -> list[Row]:
     cost = np.where(np.isfinite(cost), cost, np.nan)
     loss = cost if result.grid.metric == "cost" else 1 - accuracy
     mean_cost, mean_accuracy, behind = _mean(cost), _mean(accuracy), _mean(loss - loss[0])
+    quantile = float(stdtrit(accuracy.shape[1] - 1, (1 + CONFIDENCE) / 2))  # NaN for one network
     rows = []
     for place, index in enumerate(indices):
         config, bad_steps = result.grid.configs[index], diverged_at[place][diverged_at[place] > 0].tolist()
@@ -56,7 +59,7 @@ def rank(result: Result) -> list[Row]:
                 batch_size=int(config.batch_size),
                 momentum=momentum,
                 learning_rate=rate,
-                effective_rate=round(rate / (1 - momentum), 6),
+                effective_rate=round(rate if config.optimizer == "sgd" else rate / (1 - momentum), 6),
                 cost=float(mean_cost[0][place]),
                 cost_error=float(mean_cost[1][place]),
                 accuracy=float(mean_accuracy[0][place]),
@@ -66,6 +69,7 @@ def rank(result: Result) -> list[Row]:
                 highest=float(accuracy[place].max()),
                 behind=float(behind[0][place]),
                 behind_error=float(behind[1][place]),
+                behind_margin=float(quantile * behind[1][place]),
                 diverged=len(bad_steps),
                 diverged_at_step=min(bad_steps, default=None),
             )
@@ -75,7 +79,7 @@ def rank(result: Result) -> list[Row]:
 
 def not_told_apart(rows: Sequence[Row]) -> list[Row]:
     """Select the ranked settings that may be as good as the best."""
-    return [row for row in rows[1:] if not row.diverged and row.behind <= STANDARD_ERRORS * row.behind_error]
+    return [row for row in rows[1:] if not row.diverged and row.behind <= row.behind_margin]
 
 
 def at_the_edge(rows: Sequence[Row]) -> list[Row]:
@@ -89,42 +93,55 @@ def at_the_edge(rows: Sequence[Row]) -> list[Row]:
 
 
 def report(result: Result, guessing_accuracy: float) -> str:
-    """Describe the settings in a table and say what follows; up to `guessing_accuracy`, a network only guesses."""
+    """Describe the settings in a table and say how to read it; up to `guessing_accuracy`, a network only guesses."""
     grid, rows, networks = result.grid, rank(result), result.grid.held_out * result.grid.seeds
-    same, edge = not_told_apart(rows), "; ".join(map(_name, at_the_edge(rows)))
+    edge = "; ".join(map(_name, at_the_edge(rows)))
     guessing = int(((result.accuracy.round(6) <= guessing_accuracy) & (result.diverged_at == 0)).sum())
     lines = [
         f"{grid.configs[0].epochs} epochs each on {result.fold_size * (grid.folds - 1):,} training examples, measured "
         f"on {result.fold_size:,} others; each setting {grid.held_out} × {grid.seeds} networks (folds × seeds)",
-        *_table_lines(rows, same, networks, grid.metric),
+        *_table_lines(rows, not_told_apart(rows), networks, grid.metric),
     ]
     if networks > 1:
         lines.append("± is the standard deviation over networks; in the last column, the standard error of the mean.")
+        lines.append(f"= may be as good as the best: 0 is in the difference's {CONFIDENCE:.0%} confidence interval.")
     if grid.held_out > 1:
         lines.append("Folds share training examples, so the standard error is somewhat too small.")
     if guessing:
         lines.append(f"{guessing} of {result.cost.size} networks only guess: accuracy up to {guessing_accuracy:.0%}.")
-    if rows[0].diverged:
-        return "\n".join([*lines, "Every setting diverged: try smaller learning rates."])
-    lines.append(f"Best: {_name(rows[0])}, by {'lowest' if grid.metric == 'cost' else 'highest'} mean {grid.metric}.")
-    if networks == 1:
-        lines.append("One network a setting can't show whether settings differ; more seeds can.")
-    elif same:
-        lines.append(
-            f"Not told apart from it, within {STANDARD_ERRORS} standard errors (=): {len(same)} of {len(rows)}."
-        )
-    elif len(rows) > 1:
-        lines.append(f"All others are more than {STANDARD_ERRORS} standard errors worse.")
     if edge:
         lines.append(f"Best at an end of the η tried, so a rate beyond it may be better: {edge}.")
     return "\n".join(lines)
+
+
+def conclusion(result: Result) -> str:
+    """Name the best setting, and say whether it is told apart from the next, over networks paired by fold and seed."""
+    metric, networks, rows = result.grid.metric, result.grid.held_out * result.grid.seeds, rank(result)
+    best, *others = rows
+    if best.diverged:
+        return "Every setting diverged: try smaller learning rates."
+    value = f"cost {best.cost:.4f}" if metric == "cost" else f"accuracy {best.accuracy:.2%}"
+    line = f"Best: {_name(best)}, by {'lowest' if metric == 'cost' else 'highest'} mean {metric} ({value})."
+    if not others:
+        return line
+    if networks == 1:
+        return f"{line}\nOne network a setting can't show whether settings differ; more seeds can."
+    following, same = others[0], not_told_apart(rows)
+    if following.diverged:
+        return f"{line}\nIn all other settings, networks diverged."
+    told = "Not told apart from" if following in same else "Better than"
+    low, high = following.behind - following.behind_margin, following.behind + following.behind_margin
+    interval = f"{low:.4f} to {high:.4f}" if metric == "cost" else f"{100 * low:.2f} to {100 * high:.2f} points"
+    line += f"\n{told} the next, {_name(following)}: {interval} worse ({CONFIDENCE:.0%} confidence interval)."
+    return line + (f" {len(same)} of {len(others)} others may be as good (=)." if same else "")
 
 
 def _table_lines(rows: Sequence[Row], same: Sequence[Row], networks: int, metric: str) -> Iterator[str]:
     scale, digits, behind = (1, 4, "cost above best") if metric == "cost" else (100, 2, "points below best")
     yield f"optimizer  batch     μ        η  η/(1−μ)     cost   accuracy (%)  lowest to highest  {behind}"
     for row in rows:
-        line = f"{row.optimizer:<9}{row.batch_size:>7}{row.momentum:>6g}{row.learning_rate:>9g}{row.effective_rate:>9g}"
+        momentum = "none" if row.optimizer == "sgd" else f"{row.momentum:g}"
+        line = f"{row.optimizer:<9}{row.batch_size:>7}{momentum:>6}{row.learning_rate:>9g}{row.effective_rate:>9g}"
         if row.diverged:
             line += f"  {row.diverged} of {networks} networks diverged, the first at step {row.diverged_at_step:,}"
         else:
@@ -136,7 +153,8 @@ def _table_lines(rows: Sequence[Row], same: Sequence[Row], networks: int, metric
 
 
 def _name(row: Row) -> str:
-    return f"{row.optimizer}, batch {row.batch_size}, μ {row.momentum:g}, η {row.learning_rate:g}"
+    momentum = "" if row.optimizer == "sgd" else f"μ {row.momentum:g}, "
+    return f"{row.optimizer}, batch {row.batch_size}, {momentum}η {row.learning_rate:g}"
 
 
 def to_csv(result: Result) -> str:

@@ -11,9 +11,13 @@ from jaxmnist.studies.race import UNITS, Outcome, Result
 
 
 def report(result: Result) -> str:
-    """The tables, the claims tested at every threshold, and a line with the verdict on each."""
-    parts = _scores(result), _needs(result), _tests(result), _conclusions(result)
-    return "\n\n".join("\n".join(part) for part in parts)
+    """The tables, and the claims tested at every threshold; `conclusions` sums them up."""
+    return "\n\n".join("\n".join(part) for part in (_scores(result), _needs(result), _tests(result)))
+
+
+def conclusions(result: Result) -> str:
+    """A line for each claim: the verdict, and what was measured at the lowest cost that both methods reached."""
+    return "\n".join(_conclusions(result))
 
 
 def at_edge(result: Result, method: Method) -> bool:
@@ -69,7 +73,7 @@ def _needs(result: Result) -> Iterator[str]:
 
 
 def _tests(result: Result) -> Iterator[str]:
-    yield "the claims tested: ratios are medians (quartiles) over seeds paired by their start; p: sign test"
+    yield "the claims tested: medians (quartiles) of ratios over seeds paired by their start; p: sign test"
     if result.settings.seeds < MIN_SEEDS:
         yield f"note: fewer than {MIN_SEEDS} seeds decide nothing, even if all agree; the default is {Settings.seeds}"
     for claim, best, same in assess(result):
@@ -94,11 +98,9 @@ def _findings(
     for threshold, finding in zip(settings.thresholds, findings, strict=True):
         decided = finding.wins + finding.losses
         if decided:
-            low, middle, high = (f"{value:.3g}".replace("inf", "∞") for value in finding.ratio)
-            shown = (
-                f"{claim.counts} of {slower} / {faster} = {middle} ({low}–{high}), above {claim.factor} in "
-                f"{finding.wins} of {decided} seeds, p = {finding.p_value:.2g}"
-            )
+            fewer = f"{claim.factor} times fewer" if claim.factor > 1 else "fewer"
+            counted = f"{fewer} in {finding.wins} of {decided} seeds, p = {finding.p_value:.2g}"
+            shown = f"{_compared(finding.ratio, claim, spread=True)}; {counted}"
         elif np.isnan(finding.ratio).all():
             shown = "no seed got there"
         else:
@@ -106,17 +108,30 @@ def _findings(
         yield f"    cost ≤ {threshold:<5g} {shown}"
 
 
+def _compared(ratio: Float[np.ndarray, "3"], claim: Claim, spread: bool = False) -> str:
+    """Say in words how much more one method needed than the other, as the median and perhaps quartiles."""
+    less, more = METHODS[claim.faster], METHODS[claim.slower]
+    if ratio[1] < 1:
+        less, more = more, less
+        ratio = np.array([1 / value if value else np.inf for value in ratio[::-1]])
+    if np.isinf(ratio[1]):
+        return f"{more} did not get there (median of the seeds)"
+    low, middle, high = (f"{value:.3g}" if np.isfinite(value) else "not reached" for value in ratio)
+    return f"{more} took {middle}{f' ({low}–{high})' if spread else ''} times as many {claim.counts} as {less}"
+
+
 def _conclusions(result: Result) -> Iterator[str]:
     for claim, best, same in assess(result):
-        line = f"{verdict(best).upper()}: {claim.says}"
-        medians = zip(result.settings.thresholds, (finding.ratio[1] for finding in best), strict=True)
-        reached = [(cost, ratio) for cost, ratio in medians if np.isfinite(ratio)]
-        if reached:
-            slower, faster = METHODS[claim.slower], METHODS[claim.faster]
-            cost, ratio = min(reached)
-            line += f" (to a cost of {cost:g}, {slower} takes {ratio:.3g} times the {claim.counts} of {faster})"
+        ratios = {cost: finding.ratio for cost, finding in zip(result.settings.thresholds, best, strict=True)}
+        reached = [cost for cost, ratio in ratios.items() if 0 < ratio[1] < np.inf]
+        by_one = [cost for cost, ratio in ratios.items() if not np.isnan(ratio[1])]
+        said = "No seed reached any of the costs"
+        if by_one:
+            cost = min(reached, default=max(by_one))
+            said = f"Down to cost {cost:g}: {_compared(ratios[cost], claim)}"
+        line = f"{verdict(best).upper()}: {claim.says}. {said}."
         if same and verdict(same) != verdict(best):
-            line += f"; {verdict(same)} at the same learning rate"
+            line += f" At the same learning rate for both: {verdict(same)}."
         yield line
 
 

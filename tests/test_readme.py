@@ -1,0 +1,46 @@
+import re
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+from small_data import small_splits
+
+from jaxmnist import sources
+from jaxmnist.dataset import scale
+from jaxmnist.network import forward
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("kind", ["bytes", "floats"])
+def test_the_python_of_the_readme_runs(kind, tmp_path, monkeypatch, capsys):
+    splits = small_splits()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sources, "load", lambda: splits)
+    images = np.asarray(splits.train.images)
+    Image.fromarray(255 - images[7].reshape(28, 28)).resize((280, 280)).save("7.png")
+    owned = {"bytes": images.reshape(-1, 28, 28), "floats": images / 255}[kind]
+    names = {"images": owned, "labels": np.asarray(splits.train.labels, int)}
+    for block in BLOCKS:
+        exec(block, names)
+    *_, read_by_jax, read_by_numpy = re.findall(r"^\d\b", capsys.readouterr().out, re.MULTILINE)
+    assert read_by_jax == read_by_numpy
+    image = names["handwriting"].read("7.png")
+    # float64 against float32, three layers
+    np.testing.assert_allclose(names["a"], forward(names["params"], scale(jnp.asarray(image))), atol=1e-6)
+    assert np.array_equal(names["state"].params[0].weights, names["params"][0].weights)
+    assert names["history"].train.cost[-1] < 0.95 * names["history"].train.cost[0]
+
+
+def test_the_section_is_short():
+    assert len(BLOCKS) == 3
+    assert all(len(block.splitlines()) <= 12 for block in BLOCKS)
+
+
+def test_every_link_of_the_readme_to_a_file_leads_to_one():
+    links = re.findall(r"\]\(([^):#]+)\)", README)
+    assert links
+    assert [link for link in links if not (Path(__file__).parents[1] / link).exists()] == []
