@@ -7,6 +7,7 @@ from jaxmnist.handwriting.lines import AROUND, SLOPES, Mask, bridged, level_line
 
 GAP = 9  # pixels between the dashes of a box's line, at most
 RECTANGLE = 0.9  # least share of its rectangle that the region inside a box fills
+COVERED = 0.8  # least share of each side that a box's walls cover
 HOLLOW = 0.6  # most ink in a box
 LEAST_DIGIT, LEAST_HEIGHT = 0.15, 8  # least height of what is in a box: by the box's, and in pixels
 
@@ -20,9 +21,23 @@ def boxes(kept: Mask) -> Mask:
             walls |= bridged((kept & ~printed).T, reach, gap).T
         labels, _ = ndimage.label(walls, AROUND)
         for label, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
-            if min(rows.stop - rows.start, columns.stop - columns.start) >= 2 * LEAST_HEIGHT:
+            if _four_sided(labels[rows, columns] == label, rows, columns, kept.shape):
                 printed |= _outline(kept & ~printed, labels == label, reach)
     return printed
+
+
+def _four_sided(own: Mask, rows: slice, columns: slice, shape: tuple[int, ...]) -> bool:
+    """Whether the outer fifths of a wall cover its whole length, on every side that isn't at the picture's edge."""
+    if min(own.shape) < 2 * LEAST_HEIGHT:
+        return False
+    height, width = (max(1, side // 5) for side in own.shape)
+    sides = [
+        (rows.start > 0, own[:height].any(axis=0)),
+        (rows.stop < shape[0], own[-height:].any(axis=0)),
+        (columns.start > 0, own[:, :width].any(axis=1)),
+        (columns.stop < shape[1], own[:, -width:].any(axis=1)),
+    ]
+    return all(side.mean() >= COVERED for free, side in sides if free)
 
 
 def _outline(kept: Mask, wall: Mask, reach: int) -> Mask:

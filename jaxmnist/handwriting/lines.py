@@ -5,7 +5,7 @@ from jaxtyping import Bool
 from scipy import ndimage
 
 AROUND = np.ones((3, 3), bool)  # eight neighbours
-SLOPES = tuple(step / 100 for step in range(-9, 10))  # of printed lines, up to 5 degrees: pixels a pixel
+SLOPES = tuple(step / 100 for step in range(-8, 9, 2))  # of printed lines, up to 5 degrees: pixels a pixel
 
 Mask = Bool[np.ndarray, "height width"]
 

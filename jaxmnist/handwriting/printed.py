@@ -1,5 +1,7 @@
 """What is on the paper but is no digit: printed boxes and rules, and what lies along the picture's edges."""
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import ndimage
 
@@ -8,6 +10,7 @@ from jaxmnist.handwriting.lines import AROUND, Mask, bridged, crossed, level_lin
 
 GAP = 9  # pixels between the dashes of a rule, at most
 LEAST_PICTURE = 32  # pixels on the longer side of a picture with more in it than a digit
+ROOM = 12  # pixels around all strokes that are looked at; more than gaps are bridged by
 LEAST_SIDE = 8  # pixels on the longer side of what can be a digit
 
 
@@ -17,10 +20,21 @@ def without_printed(strokes: Mask) -> Mask:
     if not kept.any() or max(kept.shape) < LEAST_PICTURE:
         return kept
     for printed in (boxes, _along_edges, _rules, _marks):
-        left = kept & ~printed(kept)
+        left = kept & ~_found(kept, printed)
         if left.any():
             kept = left
     return kept
+
+
+def _found(kept: Mask, printed: Callable[[Mask], Mask]) -> Mask:
+    """What a function finds to be printed; most of a picture is empty, so only around the strokes if it may."""
+    if printed in (_along_edges, _marks):  # they measure the picture
+        return printed(kept)
+    ((rows, columns),) = ndimage.find_objects(kept.astype(int))
+    crop = tuple(slice(max(side.start - ROOM, 0), side.stop + ROOM) for side in (rows, columns))
+    found = np.zeros_like(kept)
+    found[crop] = printed(kept[crop])
+    return found
 
 
 def _along_edges(kept: Mask) -> Mask:
