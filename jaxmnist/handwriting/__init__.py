@@ -27,8 +27,9 @@ from elsewhere, paper and ink must be separated first. The steps, in plain arith
    98 % quantile of the closed cells (by 0.3 sides) is 1.12 to 12 times the 5 % quantile of those along the edge.
    Then ink is dark if Σ r³ / Σ |r|³ of two r sum to less than 0, r = (g − s) / (s (1 − s)) with g in at most 100
    cells a side, less a tenth at every edge, and s, limited to [0.05, 0.95], first a Gaussian smoothing of g by 0.07
-   sides, then the surface above with weights of 1. If p / surface is uneven too, the surface is multiplied by it, averaged over 3×3,
-   and closed by 0.3 sides with a square and with a diamond, whichever is darker, and then by the median of p / surface.
+   sides, then the surface above with weights of 1. If p / surface is uneven too, the surface is multiplied by it,
+   averaged over 3×3, and closed by 0.3 sides with a square and with a diamond, whichever is darker, and then by the
+   median of p / surface.
 3. **Ink** is the share of the paper's light that is missing: (surface − p) / max(surface, 0.05).
 4. **Noise.** The contrast is the largest mean of 3×3 pixels, the edge extended by copies. σ, the noise's standard
    deviation if it is normal, is 1.048 × the median of |difference| of neighbours in a row. Neighbours of which one has
