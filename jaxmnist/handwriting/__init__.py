@@ -24,7 +24,7 @@ from elsewhere, paper and ink must be separated first. The steps, in plain arith
    Shadows and flashes are levelled too. *Closing* takes the largest value in a window around each pixel, then the
    smallest of those: what is narrower than the window and dark vanishes. Light is uneven, in pictures of at
    least 32 pixels, if smoothing the cells (a Gaussian of 0.1 sides) leaves more than 0.28 of their variance, and the
-   98 % quantile of the closed cells (by 0.3 sides) is 1.12 to 12 times the 5 % quantile of those along the edge.
+   98 % quantile of the closed cells (by 0.3 sides) is 1.12 to 12 times the 15 % quantile of those along the edge.
    Then ink is dark if Σ r³ / Σ |r|³ of two r sum to less than 0, r = (g − s) / (s (1 − s)) with g in at most 100
    cells a side, less a tenth at every edge, and s, limited to [0.05, 0.95], first a Gaussian smoothing of g by 0.07
    sides, then the surface above with weights of 1. If p / surface is uneven too, the surface is multiplied by it,

@@ -62,7 +62,7 @@ def _uneven(cells: Float[np.ndarray, "rows columns"]) -> bool:
     size = max(3, int(WIDEST_STROKE * max(cells.shape)) | 1)
     paper = ndimage.grey_closing(cells, (size, size), mode="nearest")
     edge = np.concatenate([paper[0], paper[-1], paper[:, 0], paper[:, -1]])  # which a shadow reaches, and ink seldom
-    darkest, brightest = np.quantile(edge, 0.05), np.quantile(paper, 0.98)
+    darkest, brightest = np.quantile(edge, 0.15), np.quantile(paper, 0.98)
     return bool(UNEVEN * darkest < brightest < BLACK * darkest)
 
 
