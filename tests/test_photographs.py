@@ -98,6 +98,6 @@ def test_every_kind_is_read_as_promised(kind, mnist_dir):
             count = counted(labels, read)
             print(f"{kind}, {source}, {pen}: {dict(count)}")
             total += count
-    # Where a side of the digit lies on its box's line, it goes with the line; but all of these are doubted.
+    # Where a side of the digit lies on its box's line, it goes with the line; nearly all of these are doubted.
     assert total["right"] >= (0.8 if kind == "touched_box" else PROMISED) * 400
     assert total["misread"] <= MISREAD * 400
