@@ -5,7 +5,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -142,7 +142,7 @@ def _inside(folder: Path) -> list[str]:
 
     What macOS (`._7.png`) and others hide there isn't counted, nor are folders.
     """
-    files = [path for path in sorted(folder.iterdir()) if not path.name.startswith("._")]
+    files = [path for path in sorted(folder.iterdir()) if not _is_of_macos(path)]
     pictures = [str(path) for path in files if path.suffix.lower() in SUFFIXES]
     others = Counter(
         path.suffix.lower() or "without a suffix"
@@ -157,6 +157,15 @@ def _inside(folder: Path) -> list[str]:
         count = f"{others.total():,} other file{'s' if others.total() > 1 else ''}"
         print(printable(f"note: {folder}: {count} passed over ({kinds})"), file=sys.stderr)
     return pictures
+
+
+def _is_of_macos(path: Path) -> bool:
+    """Whether a file is what macOS keeps beside another one on foreign disks (AppleDouble), by its name or content."""
+    with suppress(OSError):
+        if path.is_file() and not path.name.startswith("._"):
+            with path.open("rb") as file:
+                return file.read(4) == b"\x00\x05\x16\x07"
+    return path.name.startswith("._")
 
 
 def _normalised_digits(names: Sequence[str], options: Options, errors: Errors) -> tuple[list[Digit], list[np.ndarray]]:
