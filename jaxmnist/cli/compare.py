@@ -112,7 +112,7 @@ def _summary(result: race.Result) -> dict[str, Any]:
 def _outcome(outcome: race.Outcome, thresholds: Sequence[float]) -> dict[str, Any]:
     reached = [
         {"cost": threshold, "seeds": np.isfinite(outcome.reached[:, index]).sum()}
-        | {unit: _by_name(quartiles(values[:, index])) for unit, values in outcome.needed().items()}
+        | {unit: _quartiles_by_name(quartiles(values[:, index])) for unit, values in outcome.needed().items()}
         for index, threshold in enumerate(thresholds)
     ]
     content = {name: getattr(outcome, name) for name in ("learning_rate", "examples_per_step", "seconds_per_step")}
@@ -121,10 +121,10 @@ def _outcome(outcome: race.Outcome, thresholds: Sequence[float]) -> dict[str, An
 
 def _tested(findings: Sequence[Finding], thresholds: Sequence[float]) -> list[dict[str, Any]]:
     pairs = zip(thresholds, findings, strict=bool(findings))
-    return [{"cost": cost, **finding._asdict(), "ratio": _by_name(finding.ratio)} for cost, finding in pairs]
+    return [{"cost": cost, **finding._asdict(), "ratio": _quartiles_by_name(finding.ratio)} for cost, finding in pairs]
 
 
-def _by_name(values: Float[np.ndarray, "3"]) -> dict[str, Any]:
+def _quartiles_by_name(values: Float[np.ndarray, "3"]) -> dict[str, Any]:
     return dict(zip(("quartile_1", "median", "quartile_3"), values, strict=True))
 
 
