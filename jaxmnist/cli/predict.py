@@ -13,7 +13,7 @@ import numpy as np
 import tyro
 from jaxtyping import Float, UInt8
 
-from jaxmnist.cli.console import BAD_INPUT, complain, printable, progress
+from jaxmnist.cli.console import BAD_INPUT, complain, progress, say
 from jaxmnist.cli.options import DataOptions, OptionalPath, RunName, run_name, select_device
 from jaxmnist.handwriting.decode import read_file, read_stream
 from jaxmnist.handwriting.doubts import doubts
@@ -97,14 +97,14 @@ def run(options: Options) -> int:
     else:
         lines = _report(readings, options.split) if len(readings) > 1 else _report_one(*readings[0]) if readings else []
     for line in lines:
-        print(printable(line))
+        say(line)
     for _name, error in errors:
         complain(error)
     if originals:
         with folder.created(options.run_dir, "predict") as run_dir:
             _write_figure(run_dir, options.run, readings, originals)
             if drawn := folder.listed(run_dir):
-                print(printable(f"in {run_dir}: {drawn}"), file=sys.stderr if options.json else sys.stdout)
+                say(f"in {run_dir}: {drawn}", on_stderr=options.json)
     return BAD_INPUT if errors else 0
 
 
@@ -155,7 +155,7 @@ def _inside(folder: Path) -> list[str]:
         raise ValueError(f"a folder without pictures, expected some named {', '.join(SUFFIXES)}{found}")
     if others:
         count = f"{others.total():,} other file{'s' if others.total() > 1 else ''}"
-        print(printable(f"note: {folder}: {count} passed over ({kinds})"), file=sys.stderr)
+        say(f"note: {folder}: {count} passed over ({kinds})", on_stderr=True)
     return pictures
 
 
