@@ -2,7 +2,7 @@
 
 import sys
 
-from jaxmnist.cli import main
+from jaxmnist.__main__ import program
 
 if __name__ == "__main__":
-    sys.exit(main(command="train"))
+    sys.exit(program("train"))

@@ -1,8 +1,43 @@
-"""`python -m jaxmnist` is the `jaxmnist` command."""
+"""The process: `python -m jaxmnist`, and what the commands `jaxmnist` and `train.py` start.
 
+Ctrl-C must end it at any moment, so nothing heavy is imported before the signals are handled.
+"""
+
+import os
+import signal
 import sys
+from contextlib import suppress
+from types import FrameType
 
-from jaxmnist.cli import main
+from jaxmnist.runs.unfinished import take_back_all
+
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+"""What ends the process at once; `train` lets the first two only request a stop."""
+
+
+def program(command: str | None = None) -> int:
+    """Run the command line of this process, and return its exit code; see `jaxmnist.cli.main`."""
+    for number in (getattr(signal, name) for name in SIGNALS if hasattr(signal, name)):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup and a shell's background jobs have it
+            signal.signal(number, _end_at_once)
+    from jaxmnist.cli import main  # here, as the import takes 0.1 s
+
+    code = main(command=command)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done; Python's own end could be interrupted
+    return code
+
+
+def _end_at_once(number: int, _frame: FrameType | None) -> None:
+    """End the process, with the exit code that a shell shows for the signal.
+
+    No exception does it: it could be lost in a callback of JAX, and Python's end would free what a compiler still uses.
+    """
+    if sys.__stderr__ is not None:  # else the descriptor 2 is closed, or another file
+        with suppress(OSError):
+            os.write(2, b"\nerror: interrupted\n" if os.isatty(2) else b"error: interrupted\n")
+    take_back_all()
+    os._exit(128 + number)
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

@@ -1,17 +1,23 @@
 """The recipe of a training run, as values, and the rules that a recipe must keep."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any, Literal, TypeGuard
 
 import jax
 from jaxtyping import ArrayLike
+from numpy import float32
 
 from jaxmnist.cost import COSTS
 from jaxmnist.network import ACTIVATIONS, SIZES
 
 LARGEST_LEARNING_RATE = 1e38
 """Largest learning rate; float32 overflows beyond it."""
+MAX_PARAMETERS, MAX_LAYERS = 100_000_000, 1_000
+"""Largest network: with its velocity, a checkpoint of 0.8 GB."""
+MAX_STEPS = 2**31 - 1
+"""Most steps of a run: they are counted in 32 bits."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +65,11 @@ class Config:
                 f"batch_size=full"
             )
         epochs = max(30, round(300_000 / examples)) if self.epochs == "auto" else self.epochs
+        most = MAX_STEPS // (examples // batch_size)
+        if epochs > most:
+            raise ValueError(
+                f"epochs={epochs}: expected at most {most:,}, {MAX_STEPS:,} steps; for example epochs={min(30, most)}"
+            )
         return dataclasses.replace(self, batch_size=batch_size, epochs=epochs)
 
     def to_json(self) -> dict[str, Any]:
@@ -138,12 +149,19 @@ def validate(config: Config) -> None:
     }
     rules = {name: (getattr(config, name) in names, f"one of {', '.join(names)}") for name, names in choices.items()}
     rules |= {
-        "sizes": (_is_network(config.sizes), "whole numbers from 784 pixels to 10 digits"),
-        "learning_rate": (
-            not _is_number(rate) or 0 < rate <= LARGEST_LEARNING_RATE,
-            f"a number above 0, at most {LARGEST_LEARNING_RATE:g}",
+        "sizes": (
+            _is_network(config.sizes),
+            f"whole numbers from 784 pixels to 10 digits, of at most {MAX_LAYERS:,} layers and {MAX_PARAMETERS:,} "
+            f"parameters",
         ),
-        "momentum": (not _is_number(momentum) or 0 <= momentum < 1, "a number in [0, 1), as at 1 the steps never fade"),
+        "learning_rate": (
+            not _is_number(rate) or (0 < rate <= LARGEST_LEARNING_RATE and float(float32(rate)) > 0),
+            f"a number above 0 in float32, at most {LARGEST_LEARNING_RATE:g}",
+        ),
+        "momentum": (
+            not _is_number(momentum) or (0 <= momentum < 1 and float(float32(momentum)) < 1),
+            "a number in [0, 1) in float32, as at 1 the steps never fade",
+        ),
         "batch_size": (batch_size == "full" or _is_positive_integer(batch_size), "a whole number from 1, or full"),
         "epochs": (epochs == "auto" or _is_positive_integer(epochs), "a whole number from 1, or auto"),
     }
@@ -153,7 +171,7 @@ def validate(config: Config) -> None:
                 " ".join(map(str, shown)) if isinstance(shown, tuple) else shown
                 for shown in (getattr(config, name), getattr(Config, name))
             )
-            raise ValueError(f"{name}={value}: expected {expected}; for example {name}={example}")
+            raise ValueError(f"{name}={value!s:.100}: expected {expected}; for example {name}={example}")
 
 
 def _is_number(value: Any) -> TypeGuard[float]:
@@ -165,5 +183,10 @@ def _is_positive_integer(value: object) -> bool:
 
 
 def _is_network(sizes: object) -> bool:
-    whole = isinstance(sizes, tuple) and len(sizes) >= 2 and all(map(_is_positive_integer, sizes))
-    return whole and (sizes[0], sizes[-1]) == (784, 10)  # type: ignore[index]
+    whole = isinstance(sizes, tuple) and 2 <= len(sizes) <= MAX_LAYERS and all(map(_is_positive_integer, sizes))
+    return whole and (sizes[0], sizes[-1]) == (784, 10) and parameters_of(sizes) <= MAX_PARAMETERS  # type: ignore[arg-type, index]
+
+
+def parameters_of(sizes: Sequence[int]) -> int:
+    """The number of parameters of a network with so many neurons per layer."""
+    return sum((inputs + 1) * neurons for inputs, neurons in pairwise(sizes))

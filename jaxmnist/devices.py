@@ -4,6 +4,7 @@ The training functions know nothing of it: JAX computes where the data is. So a 
 among devices is trained on all of them, each with its own members, and no device waits for another.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -22,13 +23,19 @@ def select(platform: Platform) -> jax.Device:
     """
     if platform == "cpu":  # so that JAX leaves an accelerator to others
         jax.config.update("jax_platforms", "cpu")  # type: ignore[no-untyped-call]
+        jax.config.update("jax_platform_name", "cpu")  # type: ignore[no-untyped-call]
     try:
         return jax.devices(None if platform == "auto" else platform)[0]
     except (RuntimeError, AssertionError) as problem:
+        for variable in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME"):
+            if (named := os.environ.get(variable)) and platform == "auto":
+                raise ValueError(
+                    f"{variable}={named}: JAX finds no such device on this machine; unset it, or use platform=cpu"
+                ) from problem
         try:
             available = ", ".join(sorted({device.platform for device in jax.devices()}))
         except (RuntimeError, AssertionError):  # JAX_PLATFORMS names only missing ones
-            available = "nothing that the variable JAX_PLATFORMS allows"
+            available = "nothing that the variables JAX_PLATFORMS and JAX_PLATFORM_NAME allow"
         raise ValueError(
             f"platform={platform}: JAX can't use one on this machine, it found {available}; install jaxmnist[cuda] or "
             f"jaxmnist[tpu] for an accelerator, or use platform=cpu"

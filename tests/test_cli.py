@@ -11,11 +11,14 @@ import sys
 import threading
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
+import safetensors
 from PIL import Image
 from small_data import write_idx_files
 
+import jaxmnist
 from jaxmnist.cli import COMMANDS, main
 from jaxmnist.cli.train import FIGURES, parse
 from jaxmnist.config import RECIPES
@@ -70,7 +73,7 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def words(text):
+def words_of(text):
     """A drawn help text as one line."""
     return " ".join(text.replace("│", " ").split())
 
@@ -82,7 +85,7 @@ def test_help_and_readme_name_the_same_options_and_help_says_how_to_resume(run):
     options = set(re.findall(r"`(--[a-z-]+)`", "".join(line.split("|")[1] for line in table.splitlines())))
     assert len(options) == 16
     assert options == set(re.findall(r"--[a-z][a-z-]+", out)) - {"--help", "--resume"}
-    assert "--resume RUN --epochs N" in words(out)
+    assert "--resume RUN --epochs N" in words_of(out)
     code, out, _err = run("--resume", "r", "--help")
     assert code == 0
     assert "--epochs" in out
@@ -133,7 +136,7 @@ def test_a_run_writes_its_folder_and_reports(run, tmp_path, small_dir):
 def test_the_recorded_command_trains_the_same_network(run, tmp_path):
     assert run(*SMALL, "--epochs", 3, "--seed", 1, "--run-dir", "one")[0] == 0
     command = json.loads((tmp_path / "one" / "config.json").read_text())["command"].split()
-    assert command[:2] == ["python", "train.py"]
+    assert command[:2] == ["jaxmnist", "train"]
     assert run(*command[2:], "--run-dir", "same")[0] == 0
     assert run(*SMALL, "--epochs", 3, "--seed", 2, "--run-dir", "other")[0] == 0
     for file in ("weights.safetensors", "metrics.csv", "config.json"):
@@ -148,12 +151,86 @@ def test_the_recorded_command_trains_the_same_network(run, tmp_path):
     assert before == contents(tmp_path / "one")
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("trian",), "error: trian: expected one of train, explain"),
+        (("trian",), "did you mean train?"),
+        (("swep", "--seeds", "2"), "did you mean sweep?"),
+        (("xyz",), "see jaxmnist --help"),
+        (("train", "--epoch", "3"), "--epochs"),
+        (("train", "--run-dir", ""), 'error: --run-dir "": expected a value after it; is a shell variable unset?'),
+        (("train", "--run-dir="), '--run-dir "": expected a value'),
+        (("train", "--resume", ""), '--resume "": expected a value'),
+        (("sweep", "--data-dir", "", "--seeds", "1"), '--data-dir "": expected a value'),
+        (("page", "--output", ""), '--output "": expected a value'),
+        (("sweep", "--seeds", "300000000"), "--seeds 300000000: expected from 1 to"),
+        (("sweep", "--momentum", "0.9", "0.99999999"), "--momentum 0.99999999: expected"),
+        (("sweep", "--sizes", "784", "100000", "10"), "in all; for example --seeds"),
+        (("cross-validate", "--seeds", "4294967296"), "--seeds 4294967296: expected from 1 to"),
+        (("cross-validate", "--epochs", "1000000000000"), "--epochs 1000000000000: expected at most"),
+        (("compare", "--seeds", "1000000000"), "--seeds 1000000000: expected a whole number from 2 to 1,000"),
+        (("compare", "--steps", "1000000000000"), "--steps 1000000000000: expected"),
+    ],
+)
+def test_a_command_line_that_cannot_be_meant_is_refused_and_leaves_nothing(run, tmp_path, words, said):
+    code, out, err = run(*words, command=None)
+    assert (code, out) == (2, "")
+    assert said in words_of(err)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_version_is_printed(run):
+    assert run("--version", command=None) == (0, f"jaxmnist {jaxmnist.__version__}\n", "")
+
+
+@pytest.mark.parametrize("columns", [1, 10**9])
+def test_help_is_as_wide_as_can_be_read(run, columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    code, out, _err = run("--help")
+    assert code == 0
+    assert "--run-dir" in out
+    assert 30 < max(map(len, out.splitlines())) < 300
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        MemoryError("Unable to allocate 2 TiB"),
+        RecursionError("too deep"),
+        OverflowError("int too large"),
+        FloatingPointError("invalid value (nan)"),
+        jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory"),
+        safetensors.SafetensorError("no header"),
+    ],
+)
+def test_what_the_machine_lacks_is_one_line_that_names_jax_settings(run, tmp_path, monkeypatch, problem):
+    def fail(*_):
+        raise problem
+
+    monkeypatch.setattr(loop, "run_epochs", fail)
+    monkeypatch.setenv("JAX_TRANSFER_GUARD", "disallow")
+    code, _out, err = run(*SMALL)
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert f"error: {type(problem).__name__}: {problem}; try again without " in err
+    assert "JAX_TRANSFER_GUARD=disallow" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_fault_of_the_program_stays_a_traceback(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "run_epochs", lambda *_: [][0])
+    with pytest.raises(IndexError):
+        run(*SMALL)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_recipe_gives_the_defaults_of_the_other_options(run):
     code, out, _err = run("--recipe", "best", "--help")
     assert code == 0
-    assert "(default: silu)" in words(out)
-    assert "(default: jitter)" in words(out)
-    assert "(default: sigmoid)" in words(run("--help")[1])
+    assert "(default: silu)" in words_of(out)
+    assert "(default: jitter)" in words_of(out)
+    assert "(default: sigmoid)" in words_of(run("--help")[1])
     options = parse(["--recipe", "best", "--epochs", "1", "--batch-size", "20"], "train.py")
     assert options.config.config() == dataclasses.replace(RECIPES["best"], epochs=1, batch_size=20)
 
@@ -184,6 +261,14 @@ def test_every_kind_of_run_works(run, arguments):
         (("--learning-rate", "nan"), "nan"),
         (("--learning-rate", "fast"), "fast"),
         (("--momentum", "1"), "--momentum 1.0: expected"),
+        (("--momentum", "0.99999999"), "--momentum 0.99999999: expected a number in [0, 1) in float32"),
+        (("--learning-rate", "1e-46"), "--learning-rate 1e-46: expected a number above 0 in float32"),
+        (("--learning-rate", "1e39"), "--learning-rate 1e+39: expected"),
+        (("--sizes", "784", "100000000", "10"), "and 100,000,000 parameters"),
+        (("--sizes", "784", "9" * 30, "10"), "and 100,000,000 parameters"),
+        (("--sizes", "784", *["4"] * 1_000, "10"), "at most 1,000 layers"),
+        (("--epochs", "1000000000"), "--epochs 1000000000: expected at most 306,783,378"),
+        (("--epochs", "9" * 30), ": expected at most 306,783,378"),
         (("--momentum", "-0.5"), "-0.5"),
         (("--batch-size", "0"), "--batch-size 0: expected"),
         (("--batch-size", "half"), "half"),
@@ -211,15 +296,13 @@ def test_every_kind_of_run_works(run, arguments):
 def test_bad_input_is_explained_with_exit_code_2_and_leaves_nothing(run, tmp_path, arguments, said):
     code, _out, err = run(*arguments)
     assert code == 2
-    assert said in words(err)
+    assert said in words_of(err)
     assert "Traceback" not in err
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("platform", ["gpu", "tpu"])
 def test_an_absent_accelerator_is_an_error_and_never_a_silent_cpu(run, platform):
-    import jax
-
     if jax.default_backend() == platform:
         pytest.skip(f"this machine has a {platform}")
     code, _out, err = run("--platform", platform)
@@ -245,6 +328,13 @@ def test_a_run_that_does_not_learn_ends_with_exit_code_3_and_advice(run, tmp_pat
     code, _out, err = run("--resume", "bad")
     assert code == 3
     assert "was given up" in err
+
+
+@pytest.mark.slow
+def test_a_rate_that_saturates_at_once_is_not_advised_to_grow(run):
+    code, out, _err = run("--learning-rate", "1e38", "--epochs", 2)
+    assert code == 0
+    assert "try more epochs, or a smaller learning rate, or --momentum" in out
 
 
 def test_few_steps_are_neither_a_failure_nor_a_success(run, tmp_path):

@@ -141,7 +141,7 @@ def test_verdicts_are_printed_and_written(raced, content):
         ("--learning-rates", "--learning-rates none: expected one or more numbers above 0"),
         ("--learning-rates 0.4 0", "--learning-rates 0.0: expected"),
         ("--momentum 1", "--momentum 1.0: expected a number in [0, 1)"),
-        ("--seeds 1", "--seeds 1: expected a whole number from 2; for example --seeds 16"),
+        ("--seeds 1", "--seeds 1: expected a whole number from 2 to 1,000; for example --seeds 16"),
         ("--full-batch-steps 0", "--full-batch-steps 0: expected"),
         ("--dataset digits --examples 20", "--batch-size 32: expected at most the 20 examples"),
         ("--data-dir nowhere", "nowhere"),

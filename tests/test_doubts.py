@@ -28,6 +28,8 @@ def test_each_limit_makes_its_doubt():
     assert doubts(SURE, digit()) == []
     assert doubts(SURE, digit(digits=3), several=True) == []
     assert doubts(SURE, digit(digits=3))[0].startswith("3 strokes side by side")
+    assert doubts(SURE, digit()._replace(touches=True))[0].startswith("touches something printed")
+    assert doubts(SURE, digit()._replace(barred=True))[0].startswith("a line above or below")
     assert doubts(SURE, digit(pen=7))[0].startswith("strokes 7.0 of 28 pixels wide")
     assert doubts(np.eye(10)[3] * 0.6 + np.eye(10)[5] * 0.4, digit()) == ["unsure, next is 5 with 0.40"]
     assert doubts(SURE + np.eye(10)[5] * 0.4, digit()) == []

@@ -1,12 +1,15 @@
+import errno
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from jaxmnist.runs.files import TEMPORARY
-from jaxmnist.runs.folder import LOCK, WRITER, created, held, listed, refuse_used
+from jaxmnist.runs.folder import LOCK, WRITER, created, held, listed, parents_made, refuse_used
+from jaxmnist.runs.unfinished import take_back_all
 
 
 def test_folders_made_in_the_same_second_have_different_names(tmp_path, monkeypatch):
@@ -113,3 +116,35 @@ def test_a_read_only_folder_is_an_error(tmp_path):
     with pytest.raises(OSError, match="can't be written"), created(tmp_path, ""):
         pass
     tmp_path.chmod(0o700)
+
+
+def test_an_interrupt_takes_back_what_was_made_with_its_parents_and_nothing_else(tmp_path):
+    """As the signal handler does, which ends the process with the blocks unfinished."""
+    (tmp_path / "mine").mkdir()
+    with created(tmp_path / "mine" / "a" / "b", "") as folder:
+        take_back_all()
+        assert not folder.parent.exists()
+        assert (tmp_path / "mine").exists()
+    with created(tmp_path / "r", "") as folder:
+        (folder / "result").touch()
+        take_back_all()
+        assert [path.name for path in folder.iterdir()] == ["result"]
+
+
+def test_a_file_that_is_not_written_leaves_no_folder(tmp_path):
+    with pytest.raises(OSError, match="full"), parents_made(tmp_path / "a" / "b" / "file"):
+        raise OSError("full")
+    with parents_made(tmp_path / "c" / "file"):
+        (tmp_path / "c" / "file").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+def test_a_folder_that_cannot_be_locked_is_used_with_a_warning(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(FileLock, "acquire", fail)
+    with pytest.warns(UserWarning, match="can't be locked there .No locks available.") as warned, created(tmp_path, ""):
+        (tmp_path / "result").touch()
+    assert len(warned) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["result"]

@@ -32,7 +32,7 @@ def entry(cost, accuracy):
     ],
 )
 def test_runs_that_learn_are_distinguished_from_runs_that_do_not(previous, now, steps, share, said):
-    problem = why_not_learning(entry(2.5, 0.1), previous, now, steps, share)
+    problem = why_not_learning(entry(2.5, 0.1), previous, now, steps, share, 0.08)
     assert (problem is None) if said is None else (said in problem)
 
 

@@ -169,7 +169,7 @@ def test_no_key_of_the_race_is_a_network_s():
         ({"learning_rates": (1e39,)}, "at most 1e+38"),
         ({"thresholds": (float("nan"),)}, "thresholds=nan: expected"),
         ({"momentum": 1.0}, "momentum=1.0: expected"),
-        ({"seeds": 1}, "seeds=1: expected a whole number from 2; for example seeds=16"),
+        ({"seeds": 1}, "seeds=1: expected a whole number from 2 to 1,000; for example seeds=16"),
         ({"steps": 0}, "steps=0: expected a whole number from 1"),
     ],
 )

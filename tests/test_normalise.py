@@ -195,3 +195,15 @@ def test_pasted_digits_in_uneven_light_are_read_too(digits, labels):
     random = np.random.default_rng(1)
     images = np.stack([normalise(grey(lit(pasted(digit, random)[0], random))).image for digit in digits[:200]])
     assert read_right("source", digits[:200], labels[:200], images) >= 0.95  # where light darkens ink, paper is lost
+
+
+def test_what_may_be_no_part_of_a_digit_is_noted():
+    picture = np.full((100, 120), 255, np.uint8)
+    picture[30:70, 58:64] = 0
+    assert (normalise(picture).touches, normalise(picture).barred) == (False, False)
+    barred, touching = picture.copy(), picture.copy()
+    barred[76:79, 45:85] = 0
+    assert normalise(barred).barred
+    touching[69:71] = 0
+    assert normalise(touching).touches
+    assert np.array_equal(normalise(touching).image, normalise(picture[:69]).image)

@@ -56,8 +56,12 @@ def test_the_report_says_when_a_network_only_guesses_and_when_a_cost_is_not_fini
         **{"test_accuracy": 0.9504, "test_examples": 10_000, "test_cost": 0.078, "train_cost": 0.05},
         **{"learned": True, "steps": 3, "seconds": {"train": 2.0}, "examples_per_second": 1_000},
     }
-    assert report(summary).startswith("test accuracy 95.04% (9,504 of 10,000)")
-    resumed = report({**summary, "seconds": {"compile": 0.5, "load": 0.1, "train": 2.0}})  # sorted by a checkpoint
+    assert report(summary, 0.08).startswith("test accuracy 95.04% (9,504 of 10,000)")
+    resumed = report(
+        {**summary, "seconds": {"compile": 0.5, "load": 0.1, "train": 2.0}}, 0.08
+    )  # sorted by a checkpoint
     assert "\nload 0.10 s, compile 0.50 s, train 2.00 s · " in resumed
-    assert "test cost not finite" in report({**summary, "test_cost": None})
-    assert report({**summary, "learned": False}).startswith("note: after 3 steps it does no better than guessing yet")
+    assert "test cost not finite" in report({**summary, "test_cost": None}, 0.08)
+    for rate, change in ((0.08, "a larger"), (1e38, "a smaller")):
+        note = f"note: after 3 steps it does no better than guessing yet; try more epochs, or {change} learning rate"
+        assert report({**summary, "learned": False}, rate).startswith(note)

@@ -36,7 +36,7 @@ def test_smooth_uneven_light_is_levelled(stroke):
 
 @pytest.mark.parametrize("block", [2, 3, 7])
 def test_a_large_picture_is_shrunk_by_means_of_blocks(stroke, block):
-    small = np.kron(stroke, np.ones((1, 2), np.uint8))[:, 40:]  # 200 wide: not shrunk itself
+    small = np.kron(stroke, np.ones((2, 2), np.uint8))[:, 40:]  # 200×200: not shrunk itself
     large = np.kron(small, np.ones((block, block), np.uint8))
     for cropped in (0, block - 1):  # then copies of the last pixels complete the blocks
         segmented = segment(large[: len(large) - cropped, : large.shape[1] - cropped])

@@ -5,18 +5,25 @@ A command is a module with `Options`, a plain dataclass, and `run`. It is import
 """
 
 import dataclasses
+import difflib
 import importlib
 import io
 import os
 import re
+import shutil
 import sys
+import warnings
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import tyro
 
-from jaxmnist.cli.console import BAD_INPUT, PIPE_CLOSED, STOPPED, complain
+from jaxmnist import __version__
+from jaxmnist.cli.console import BAD_INPUT, PIPE_CLOSED, STOPPED, complain, show_warning
 
+NARROWEST = 40
+"""Least width of a help text, in characters."""
 COMMANDS = {
     "train": "train a network from random start, and leave its numbers, weights and figures",
     "explain": "show all that back-propagation does with one digit",
@@ -33,7 +40,10 @@ OVERVIEW = """usage: jaxmnist COMMAND [OPTIONS]
 
 {}
 
-jaxmnist COMMAND --help explains a command's options."""
+jaxmnist COMMAND --help explains a command's options; jaxmnist --version prints the version."""
+OVERVIEW = OVERVIEW.format("\n".join(f"  {name:<14}  {line}" for name, line in COMMANDS.items()))
+ABOUT = {"--help": OVERVIEW, "-h": OVERVIEW, "--version": f"jaxmnist {__version__}"}
+"""What the first word may be instead of a command, and what is then printed."""
 
 
 def main(arguments: Sequence[str] | None = None, command: str | None = None) -> int:
@@ -49,17 +59,18 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
     try:
         if command is None:
             command, *words = words or ["--help"]
-            if command in ("-h", "--help"):
-                print(OVERVIEW.format("\n".join(f"  {name:<14}  {line}" for name, line in COMMANDS.items())))
-                return 0
             program = f"jaxmnist {command}"
-        if command not in COMMANDS:
-            raise ValueError(f"{command}: expected a command, one of {', '.join(COMMANDS)}; see jaxmnist --help")
+        if command in ABOUT:
+            print(ABOUT[command])
+            return 0
+        _check_words(command, words)
         module = importlib.import_module(f"jaxmnist.cli.{command.replace('-', '_')}")
         known = field_names(module.Options)
         parse = getattr(module, "parse", None)
         options = parse(words, program) if parse else tyro.cli(module.Options, args=words, prog=program)
-        return int(module.run(options))
+        with warnings.catch_warnings():
+            warnings.showwarning = show_warning  # type: ignore[assignment]
+            return int(module.run(options))
     except SystemExit as stop:  # tyro has printed its help, or what is wrong
         return stop.code if isinstance(stop.code, int) else 0
     except BrokenPipeError:  # as in `python train.py | head`
@@ -68,9 +79,39 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
     except (ValueError, OSError) as problem:
         complain(with_options(str(problem), known))
         return BAD_INPUT
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # in another program, which has its own handlers; ours is in `__main__`
         complain("interrupted")
         return STOPPED
+    except Exception as problem:
+        if not _is_of_the_machine(problem):
+            raise
+        complain(_with_environment(f"{type(problem).__name__}: {problem}"))
+        return BAD_INPUT
+
+
+def _check_words(command: str, words: Sequence[str]) -> None:
+    """Reject an unknown command, and the empty words that unset shell variables leave: `Path("")` is this folder."""
+    if command not in COMMANDS:
+        near = "".join(f"; did you mean {name}?" for name in difflib.get_close_matches(command, COMMANDS, 1))
+        raise ValueError(f"{command}: expected one of {', '.join(COMMANDS)}{near or '; see jaxmnist --help'}")
+    for option, value in pairwise([*words, "-"]):
+        option = option if value else f"{option}="
+        if option.startswith("--") and option.endswith("="):
+            raise ValueError(f'{option[:-1]} "": expected a value after it; is a shell variable unset?')
+
+
+def _is_of_the_machine(problem: Exception) -> bool:
+    """Whether memory, a number's range or JAX gave out, and not this program: what else is raised is a fault in it."""
+    jax, safetensors = (importlib.import_module(name) for name in ("jax", "safetensors"))
+    foreign = (jax.errors.JaxRuntimeError, safetensors.SafetensorError)
+    return isinstance(problem, (MemoryError, RecursionError, OverflowError, FloatingPointError, *foreign))
+
+
+def _with_environment(problem: str) -> str:
+    """Shorten a problem that JAX has, and name the variables in the environment that may be its cause."""
+    named = ", ".join(f"{name}={value}" for name, value in os.environ.items() if name.startswith(("JAX_", "XLA_")))
+    remedy = f"without {named}, or with" if named else "with"
+    return f"{problem:.300}; try again {remedy} smaller sizes and numbers"
 
 
 def _prepare_streams() -> None:
@@ -81,6 +122,8 @@ def _prepare_streams() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # The terminal may lack a file name's characters; a closed pipe must be noticed before the end.
             stream.reconfigure(errors="backslashreplace", line_buffering=True)
+    if shutil.get_terminal_size().columns < NARROWEST:  # tyro's help would never end
+        os.environ["COLUMNS"] = str(NARROWEST)
 
 
 def field_names(options: type) -> set[str]:

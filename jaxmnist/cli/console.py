@@ -2,13 +2,16 @@
 
 import os
 import re
+import shlex
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from tqdm import tqdm
 
@@ -64,28 +67,58 @@ def download_bars() -> Iterator[Callable[[str, int, int], None]]:
 
 @contextmanager
 def stopping() -> Iterator[Callable[[], bool]]:
-    """Let the first SIGINT or SIGTERM only request a stop, and tell whether it did; a second one ends the process."""
-    requested, signals = threading.Event(), (signal.SIGINT, signal.SIGTERM)
+    """Let the first SIGINT or SIGTERM only request a stop: yields a function that tells whether one did.
+
+    This holds from the function's first call to the end of the block. Before, there is nothing that a stop could save,
+    and a signal does what it does outside; so does a second one. No handlers are set outside the main thread.
+    """
+    requested, handlers = threading.Event(), dict[int, Any]()
+
+    def restore() -> None:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         requested.set()
-        for number in signals:
-            signal.signal(number, signal.SIG_DFL)
+        restore()
         with suppress(OSError):  # no `print`, as the signal may interrupt another one
             os.write(2, b"\nstopping after this epoch; a second signal ends the run at once\n")
 
-    in_main_thread = threading.current_thread() is threading.main_thread()  # elsewhere Python allows no handlers
-    handlers = {number: signal.signal(number, on_signal) for number in signals if in_main_thread}
+    def stop_requested() -> bool:
+        if not handlers and threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                if (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None):  # None isn't Python's
+                    handlers[number] = handler
+                    signal.signal(number, on_signal)
+        return requested.is_set()
+
     try:
-        yield requested.is_set
+        yield stop_requested
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        restore()
+
+
+def started_as(command: str) -> str:
+    """How to start a command again, as words for a shell: as this process was, or else by `jaxmnist`."""
+    program = Path(sys.argv[0]).name
+    if program == f"{command}.py":
+        return f"python {shlex.quote(sys.argv[0])}"
+    return f"python -m jaxmnist {command}" if program == "__main__.py" else f"jaxmnist {command}"
+
+
+def show_warning(message: Warning | str, *_origin: object) -> None:
+    """Print a warning as one line on standard error; see `warnings.showwarning`."""
+    say(f"warning: {' '.join(str(message).split())}", on_stderr=True)
 
 
 def complain(problem: str) -> None:
     """Print an error as one line on standard error."""
-    print(f"error: {printable(' '.join(problem.split()))}", file=sys.stderr)
+    say(f"error: {' '.join(problem.split())}", on_stderr=True)
+
+
+def say(line: str, on_stderr: bool = False) -> None:
+    """Print one line, on standard output by default; names in it can't write to the terminal."""
+    print(printable(line), file=sys.stderr if on_stderr else sys.stdout, flush=True)
 
 
 def printable(text: str) -> str:

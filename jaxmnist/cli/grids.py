@@ -1,43 +1,24 @@
 """What the commands that train a grid share: group by group, in a folder that they go on from, alone or in shards."""
 
 import dataclasses
-import os
-import shlex
-import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-import jax
-import numpy as np
 import tyro
 
-from jaxmnist import devices
-from jaxmnist.cli.console import progress, started_as
 from jaxmnist.cli.options import (
     Data,
     DataOptions,
     OptionalPath,
     Shared,
     SharedRecipe,
-    load_data,
-    select_device,
-    words,
 )
 from jaxmnist.network import Params
 from jaxmnist.population import GROUP_SIZE
-from jaxmnist.runs import folder as run_folder
-from jaxmnist.runs import groups, loop
-from jaxmnist.runs.files import write_atomically
-from jaxmnist.runs.health import GUESSING_ACCURACY
-from jaxmnist.runs.records import TEXT, read_json
-from jaxmnist.runs.results import write_json
-from jaxmnist.runs.unfinished import gone_on_with_by
 from jaxmnist.sources import Splits
 from jaxmnist.studies import grid as study
-from jaxmnist.studies import grid_report
 
 TABLE_SHARE = 0.02
 """Most share of the time that writing the table of the finished networks may take, while others are trained."""

@@ -2,9 +2,11 @@
 
 import dataclasses
 import os
-import sys
+import re
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -13,7 +15,7 @@ from tyro.conf import DisallowNone, OmitArgPrefixes, arg
 
 from jaxmnist import devices
 from jaxmnist.cli import field_names, with_options
-from jaxmnist.cli.console import download_bars
+from jaxmnist.cli.console import download_bars, say, show_warning
 from jaxmnist.config import Config
 from jaxmnist.cost import COSTS
 from jaxmnist.network import ACTIVATIONS, SIZES, Params
@@ -89,15 +91,36 @@ def select_device(options: DataOptions) -> jax.Device:
 
     From then on, JAX keeps compiled programs in a folder that only this user can write: a second start saves a second.
     """
+    folder = None
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         with suppress(OSError):
-            folder = cache_dir() / "compiled"
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not folder.lstat().st_mode & 0o077:  # else anybody may have put programs there
-                folder.chmod(0o700)  # fails if the folder belongs to somebody else
-                jax.config.update("jax_compilation_cache_dir", str(folder))  # type: ignore[no-untyped-call]
-                jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # type: ignore[no-untyped-call]
+            folder = _private(cache_dir() / "compiled")
+            jax.config.update("jax_compilation_cache_dir", str(folder))  # type: ignore[no-untyped-call]
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # type: ignore[no-untyped-call]
+    warnings.showwarning = partial(_show_or_mend, folder)
     return devices.select(options.platform)
+
+
+def _private(folder: Path) -> Path:
+    """Make a folder in this user's cache, whatever the umask; raise OSError if others can change what is in it."""
+    folder.parent.parent.mkdir(parents=True, exist_ok=True)
+    for path in (folder.parent, folder):
+        path.mkdir(mode=0o700, exist_ok=True)
+        found = path.lstat()  # Windows has neither such modes nor numbers of owners
+        if hasattr(os, "getuid") and (path.is_symlink() or found.st_mode & 0o022 or found.st_uid != os.getuid()):
+            raise PermissionError(f"{path}: others can write there")
+    return folder
+
+
+def _show_or_mend(folder: Path | None, message: Warning | str, *_origin: object) -> None:
+    """Show a warning, but not JAX's of its cache: it never replaces a damaged program, so that is removed instead."""
+    problem = re.match("Error (reading|writing) persistent compilation cache entry for '(.+?)'", str(message))
+    if not problem:
+        show_warning(message)
+    elif folder and problem[1] == "reading":
+        for path in folder.glob(f"{problem[2]}-*"):
+            with suppress(OSError):
+                path.unlink()
 
 
 def load_data(options: DataOptions) -> Splits:
@@ -105,7 +128,7 @@ def load_data(options: DataOptions) -> Splits:
     with download_bars() as show:
         splits = load_with_notice(options.dataset, options.data_dir, show)
     if splits.notice:
-        print(f"note: {with_options(splits.notice, field_names(DataOptions))}", file=sys.stderr, flush=True)
+        say(f"note: {with_options(splits.notice, field_names(DataOptions))}", on_stderr=True)
     return splits
 
 

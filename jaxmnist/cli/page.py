@@ -1,7 +1,6 @@
 """The page command: a network as a web page to draw on."""
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,11 +8,13 @@ import jax
 import jax.numpy as jnp
 import tyro
 
+from jaxmnist.cli.console import say
 from jaxmnist.cli.options import DataOptions, check_seed, select_device, untrained
 from jaxmnist.dataset import Dataset
 from jaxmnist.page import page
 from jaxmnist.runs.checkpoint import load_network
 from jaxmnist.runs.files import write_atomically
+from jaxmnist.runs.folder import parents_made
 from jaxmnist.sources import load
 
 LARGE_PAGE = 300_000  # bytes
@@ -51,14 +52,11 @@ def run(options: Options) -> int:
         check_seed(seed)
         before = untrained(seed, network.config, device)
         content = page(before, network, _samples(), Path(options.run).resolve().name or options.run).encode()
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise OSError(f"output={output}: can't be written ({problem.strerror or problem})") from problem
-    write_atomically(output, content)
+    with parents_made(output):
+        write_atomically(output, content)
     if len(content) > LARGE_PAGE:
-        print(f"warning: {output} is large, as the network is; a browser may be slow with it", file=sys.stderr)
-    print(f"{output}: {len(content) / 1000:,.0f} KB, open it in a browser")
+        say(f"warning: {output} is large, as the network is; a browser may be slow with it", on_stderr=True)
+    say(f"{output}: {len(content) / 1000:,.0f} KB, open it in a browser")
     return 0
 
 

@@ -36,4 +36,8 @@ def doubts(outputs: Float[np.ndarray, "10"], digit: Normalised, several: bool = 
         reasons.append(f"strokes {digit.pen:.1f} of 28 pixels wide, wider than in all but 0.4 % of MNIST's images")
     if digit.digits > 1 and not several:
         reasons.append(f"{digit.digits} strokes side by side; split them if they are digits")
+    if digit.touches:
+        reasons.append("touches something printed, such as a box or a line, that was cut off")
+    if digit.barred:
+        reasons.append("a line above or below the digit may be no part of it")
     return reasons

@@ -22,6 +22,8 @@ class Normalised(NamedTuple):
     box: tuple[int, int, int, int]  # top, left, bottom and right of the digit, in the picture's pixels
     pen: float  # the strokes' width in pixels of 28×28, before a fine pen was widened
     digits: int  # groups of strokes side by side in the picture; if more than one, it may have several digits
+    touches: bool = False  # whether it touched something printed that was cut off, such as a box
+    barred: bool = False  # whether one of its strokes is a level line above or below all others, as wide as they are
 
 
 def normalise(grey: UInt8[np.ndarray, "height width"]) -> Normalised:
@@ -70,7 +72,21 @@ def _normalised(segmented: Segmented, strokes: Bool[np.ndarray, "height width"],
     bottom, right = (min(line.stop * block, size) for line, size in zip(crop, shape, strict=True))
     box = (crop[0].start * block, crop[1].start * block, bottom, right)
     image = centre(_fit(digit, pen < FINE_PEN))
-    return Normalised(image, segmented.dark_on_light, box, pen, int(segmented.groups.max()))
+    touches = bool((ndimage.maximum_filter(segmented.printed, 3) & strokes).any())
+    groups = int(segmented.groups.max())
+    return Normalised(image, segmented.dark_on_light, box, pen, groups, touches, _barred(own))
+
+
+def _barred(own: Bool[np.ndarray, "height width"]) -> bool:
+    """Whether a flat stroke lies above or below all others, at least four fifths as wide as they are."""
+    labels, count = ndimage.label(own, np.ones((3, 3)))
+    for label, (rows, columns) in enumerate(ndimage.find_objects(labels) if count > 1 else [], start=1):
+        others = np.flatnonzero(((labels != label) & own).any(axis=0))
+        width = columns.stop - columns.start
+        aside = rows.start == 0 or rows.stop == len(own)
+        if aside and 5 * (rows.stop - rows.start) <= width >= 0.8 * (np.ptp(others) + 1):
+            return True
+    return False
 
 
 def _fit(digit: Float[np.ndarray, "height width"], fine_pen: bool) -> UInt8[np.ndarray, "rows columns"]:

@@ -5,6 +5,8 @@ import os
 import secrets
 from pathlib import Path
 
+from jaxmnist.runs.unfinished import taken_back_by
+
 TEMPORARY = ".jaxmnist-part"
 """Suffix of a partially written file."""
 
@@ -25,19 +27,14 @@ def write_atomically(path: Path, content: bytes, keep_previous: bool = False) ->
     """
     temporary = path.with_name(f".{secrets.token_hex(4)}{TEMPORARY}")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
+        with taken_back_by(temporary.unlink):  # after the last step there is nothing to unlink
+            with temporary.open("xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             if keep_previous and path.exists():
-                os.replace(path, previous(path))  # noqa: PTH105, both are names
-            os.replace(temporary, path)  # noqa: PTH105
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)  # noqa: PTH108
-            raise
+                path.replace(previous(path))
+            temporary.replace(path)
     except OSError as problem:
         raise OSError(f"{path}: can't be written ({problem.strerror}); what stood there stays") from problem
     _sync_folder(path.parent)

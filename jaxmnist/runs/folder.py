@@ -1,17 +1,23 @@
 """A run's folder: made for one run, written by one process at a time, and never used for another run."""
 
+import errno
 import os
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from jaxmnist.runs.files import clear_temporaries, write_atomically
+from jaxmnist.runs.unfinished import taken_back_by
 
 LOCK, WRITER = ".jaxmnist-lock", ".jaxmnist-writer"
 """Files that are there while a process writes to the folder: its lock, and its number."""
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
+"""What a file system without locks answers; some clusters have such."""
 
 
 def refuse_used(run_dir: Path | None) -> None:
@@ -24,37 +30,62 @@ def refuse_used(run_dir: Path | None) -> None:
     _refuse_files(run_dir)
 
 
-def create(run_dir: Path | None, label: str) -> Path:
-    """Make the folder of a new run: `run_dir`, or if that is None `runs/<time>-<label>`; reject one that is used."""
-    refuse_used(run_dir)
-    name, number = f"{time.strftime('%Y-%m-%dT%H-%M-%S')}-{label}", 1
-    try:
-        if run_dir is not None:
-            run_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
-            return run_dir
-        while True:  # until the name is new
-            folder = Path("runs", name if number == 1 else f"{name}-{number}")
-            with suppress(FileExistsError):
-                folder.mkdir(mode=0o755, parents=True)
-                return folder
-            number += 1
-    except OSError as problem:
-        raise _not_writable(run_dir or Path("runs"), problem) from problem
-
-
 @contextmanager
 def created(run_dir: Path | None, label: str) -> Iterator[Path]:
-    """Make the folder of a new run, as `create`, and hold it, as `held`; remove it if it stays empty."""
-    existed = run_dir is not None and run_dir.exists()
-    folder = create(run_dir, label)
-    try:
+    """Make the folder of a new run and hold it, as `held`; remove it again if it stays empty.
+
+    Args:
+        run_dir: the folder; if None, a new one `runs/<time>-<label>`.
+        label: what kind of run it is.
+    """
+    made: list[Path] = []
+    with taken_back_by(partial(_remove_empty, made)):
+        folder = _make(run_dir, label, made)
         with held(folder):
             _refuse_files(folder)  # again, as another run may have been quicker
             yield folder
-    finally:
-        if not existed:
-            with suppress(OSError):  # it isn't empty
-                folder.rmdir()
+
+
+@contextmanager
+def parents_made(output: Path) -> Iterator[None]:
+    """Make the folder of a file, and remove it again if it stays empty."""
+    with taken_back_by(partial(_remove_empty, _missing(output.parent))):
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            raise OSError(f"output={output}: can't be written ({problem.strerror or problem})") from problem
+        yield
+
+
+def _missing(folder: Path) -> list[Path]:
+    return [path for path in (folder, *folder.parents) if not path.exists()]
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove folders, the innermost first, up to one that isn't empty."""
+    for folder in folders:
+        with suppress(FileNotFoundError):
+            folder.rmdir()
+
+
+def _make(run_dir: Path | None, label: str, made: list[Path]) -> Path:
+    """Make the folder, and put it and the parents that it needed into `made`, the innermost first."""
+    refuse_used(run_dir)
+    name, number = f"{time.strftime('%Y-%m-%dT%H-%M-%S')}-{label}", 1
+    while True:
+        folder = run_dir or Path("runs", name if number == 1 else f"{name}-{number}")
+        made[:] = _missing(folder)
+        try:
+            folder.mkdir(mode=0o755, parents=True, exist_ok=run_dir is not None)
+        except FileExistsError as problem:
+            made.clear()
+            if run_dir is not None:  # it is a file
+                raise _not_writable(run_dir, problem) from problem
+            number += 1
+        except OSError as problem:
+            raise _not_writable(run_dir or Path("runs"), problem) from problem
+        else:
+            return folder
 
 
 @contextmanager
@@ -66,6 +97,11 @@ def held(folder: Path) -> Iterator[None]:
         OSError: if it can't be written.
     """
     lock, writer = FileLock(folder / LOCK, timeout=0), folder / WRITER
+
+    def remove_names() -> None:  # safe while we hold it: filelock takes no lock on a removed file
+        writer.unlink(missing_ok=True)
+        (folder / LOCK).unlink()
+
     try:
         lock.acquire()
     except Timeout:
@@ -74,15 +110,17 @@ def held(folder: Path) -> Iterator[None]:
             holder = f"process {int(writer.read_text())}"
         raise ValueError(f"{folder}: {holder} is writing there; wait for it to end, or choose another folder") from None
     except OSError as problem:
-        raise _not_writable(folder, problem) from problem
+        if problem.errno not in NO_LOCKS:
+            raise _not_writable(folder, problem) from problem
+        warnings.warn(
+            f"{folder}: can't be locked there ({problem.strerror}); let no other run write to it", stacklevel=3
+        )
     try:
-        write_atomically(writer, str(os.getpid()).encode())  # which follows no link
-        clear_temporaries(folder)
-        yield
+        with taken_back_by(remove_names):
+            write_atomically(writer, str(os.getpid()).encode())  # which follows no link
+            clear_temporaries(folder)
+            yield
     finally:
-        for path in (writer, folder / LOCK):  # safe while we hold it: filelock takes no lock on a removed file
-            with suppress(OSError):
-                path.unlink()
         lock.release()
 
 

@@ -23,6 +23,9 @@ SMALLER_STEPS = (
     f"try a smaller learning rate, or momentum={Config.momentum} cost={Config.cost} activation={Config.activation}"
 )
 """The usual remedy for steps that are too long."""
+LONG_RATE = 1.0
+"""Learning rate above which a network that stands still rather has saturated outputs than too short steps."""
+
 
 Carry: TypeAlias = tuple[TrainState, Bool[Array, ""]]
 
@@ -50,7 +53,14 @@ def last_good_step(state: TrainState, train_set: Dataset, config: Config) -> tup
     return state, good_steps.sum()
 
 
-def why_not_learning(before: History, previous: History, now: History, steps: int, share: float) -> str | None:
+def other_steps(learning_rate: float) -> str:
+    """Advise on a network that stands still: its steps are too short, or so long that its outputs saturate."""
+    return "try a larger learning rate" if learning_rate <= LONG_RATE else SMALLER_STEPS
+
+
+def why_not_learning(
+    before: History, previous: History, now: History, steps: int, share: float, learning_rate: float
+) -> str | None:
     """Return why to give a run up, with a remedy, or None: a sigmoid that saturates gives no NaN, it stops learning.
 
     Args:
@@ -60,12 +70,13 @@ def why_not_learning(before: History, previous: History, now: History, steps: in
         steps: steps so far. Guessing counts as failure only after MAX_GUESSING_STEPS.
         share: share of the run's epochs that are done. A cost that stands still counts as failure only in the first
             half, where the learning rate of a cosine schedule is at least half of its first value.
+        learning_rate: the recipe's.
     """
     first, cost, accuracy = float(before.train.cost), float(now.train.cost), float(now.train.accuracy)
     if not math.isfinite(cost):
         return f"the training cost is {cost}; {SMALLER_STEPS}"
     if cost >= first:
-        remedy = SMALLER_STEPS if cost > (1 + MIN_RELATIVE_RISE) * first else "try a larger learning rate"
+        remedy = SMALLER_STEPS if cost > (1 + MIN_RELATIVE_RISE) * first else other_steps(learning_rate)
         return f"the training cost is {cost:.4g}, not below the {first:.4g} of the random start; {remedy}"
     if guesses(now) and steps >= MAX_GUESSING_STEPS:
         problem = f"after {steps:,} steps the training accuracy is {accuracy:.1%}, no better than guessing"

@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxmnist.metrics import Metrics
 from jaxmnist.runs import checkpoint, health, records
 from jaxmnist.runs.files import previous
 from jaxmnist.runs.results import Run, RunState, write_json, write_metrics
@@ -46,6 +44,8 @@ def run_epochs(
     """
     if len(progress.history) > int(run.config.epochs):
         return progress, None
+    if jax.config.jax_disable_jit:  # type: ignore[attr-defined]
+        raise ValueError("JAX_DISABLE_JIT is set: expected it unset, as a run compiles its epochs")
     state, history, seconds = progress.state, list(progress.history), dict(progress.seconds)
     data = (run.splits.train, run.splits.test, run.config)
     with timed("compile", seconds):
@@ -138,17 +138,18 @@ def _save(run: Run, progress: RunState) -> None:
 def _read_checkpoint(path: Path, run: Run) -> RunState:
     tensors, about = checkpoint.read(path)
     same = {name: _as_in_config(run.metadata.get(name)) for name in ("seed", "dataset", "data_sha256")}
-    records.check(path, about, {**same, **records.CHECKPOINT})
+    records.check_record(path, about, {**same, **records.PROGRESS})
     if about["epoch"]:
-        records.check(path, about["seconds"], records.TRAINED)
+        records.check_record(path, about["seconds"], records.TRAINED)
     config = records.recipe(path, about).resolved(run.splits.train.labels.shape[0])
     if dataclasses.replace(config, epochs=run.config.epochs) != run.config:
         recipes = [str(recipe.to_json()) for recipe in (config, run.config)]
         raise ValueError(f"{path}: recipe {recipes[0]:.500}, expected {recipes[1]:.500} as in config.json")
     shape: Any = jax.ShapeDtypeStruct
-    column = shape((about["epoch"] + 1,), jnp.result_type(float))
     state = jax.eval_shape(lambda: first_state(run).state)
-    tree = checkpoint.restore(path, tensors, {"state": state, "history": History(*[Metrics(column, column)] * 2)})
+    entry = jax.eval_shape(measure, state, run.splits.train, run.splits.test, run.config)
+    columns = jax.tree.map(lambda leaf: shape((about["epoch"] + 1,), leaf.dtype), entry)
+    tree = checkpoint.restore(path, tensors, {"state": state, "history": columns})
     history = jax.device_get(tree["history"])
     entries = [jax.tree.map(lambda column, index=index: column[index], history) for index in range(about["epoch"] + 1)]
     return RunState(tree["state"], entries, about["seconds"])
@@ -163,7 +164,8 @@ def _why_give_up(run: Run, before: TrainState, costs: Float[Array, "steps"], his
     epoch, steps = len(history) - 1, costs.shape[0]
     if np.isfinite(costs).all() and np.isfinite(history[-1].train.cost):
         share = epoch / int(run.config.epochs)
-        return health.why_not_learning(history[0], history[-2], history[-1], epoch * steps, share)
+        rate = np.asarray(run.config.learning_rate).item()
+        return health.why_not_learning(history[0], history[-2], history[-1], epoch * steps, share, rate)
     good, index = health.last_good_step(before, run.splits.train, run.config)
     bad = f"step {int(index) + 1:,} of epoch {epoch}"
     if index == steps:  # all steps are finite, but the cost of all examples after them isn't

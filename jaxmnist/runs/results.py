@@ -14,7 +14,7 @@ from jaxmnist.config import Config
 from jaxmnist.network import count_parameters
 from jaxmnist.runs.checkpoint import save_network
 from jaxmnist.runs.files import write_atomically
-from jaxmnist.runs.health import guesses
+from jaxmnist.runs.health import guesses, other_steps
 from jaxmnist.sources import Splits
 from jaxmnist.training import History, TrainState, count_steps
 
@@ -85,13 +85,13 @@ def summarize(run: Run, progress: RunState) -> dict[str, Any]:
     }
 
 
-def report(summary: Mapping[str, Any]) -> str:
+def report(summary: Mapping[str, Any], learning_rate: float) -> str:
     """Describe the results of a run that learned, in two lines, with a note if it doesn't do better than guessing."""
     cost = "not finite" if summary["test_cost"] is None else f"{summary['test_cost']:.4f}"
     right = round(summary["test_accuracy"] * summary["test_examples"])
     seconds = summary["seconds"]
     times = ", ".join(f"{purpose} {seconds[purpose]:.2f} s" for purpose in PURPOSES if purpose in seconds)
-    advice = "try more epochs, or a larger learning rate"
+    advice = f"try more epochs, or {other_steps(learning_rate).removeprefix('try ')}"
     note = f"note: after {summary['steps']:,} steps it does no better than guessing yet; {advice}\n"
     return (
         f"{'' if summary['learned'] else note}test accuracy {summary['test_accuracy']:.2%} "

@@ -30,6 +30,15 @@ small training set a fifth."""
 EVALUATIONS = 150
 """How often the cost is measured in a race, about."""
 
+RANGES = {
+    "seeds": (2, 1_000),
+    "batch_size": (1, 1_000_000),
+    "examples": (1, 1_000_000),
+    "steps": (1, 1_000_000),
+    "full_batch_steps": (1, 100_000),
+}
+"""Least and largest numbers for a race: its arrays then fit into a few GB."""
+
 DIVISION, SHUFFLES = 0xD171DE, 0x5AFF1E
 """Purposes of the keys folded from a race's key. They are large, as `fold_in(key, 0)` is `split(key)[0]`."""
 
@@ -83,10 +92,11 @@ def check_settings(settings: Settings) -> None:
                 f"example {name}={' '.join(f'{number:g}' for number in getattr(Settings, name))}"
             )
     validate(Config(momentum=settings.momentum))
-    for name, least in (("seeds", 2), ("batch_size", 1), ("examples", 1), ("steps", 1), ("full_batch_steps", 1)):
+    for name, (least, most) in RANGES.items():
         value, example = getattr(settings, name), getattr(Settings, name)
-        if value < least:
-            raise ValueError(f"{name}={value}: expected a whole number from {least}; for example {name}={example}")
+        if not least <= value <= most:
+            expected = f"expected a whole number from {least} to {most:,}"
+            raise ValueError(f"{name}={value}: {expected}; for example {name}={example}")
 
 
 def divide(key: Key[Array, ""], train_set: Dataset, settings: Settings) -> RaceData:
