@@ -42,6 +42,21 @@ def select(platform: Platform) -> jax.Device:
         ) from problem
 
 
+def several(first: jax.Device, count: int | None) -> list[jax.Device]:
+    """Return so many devices of a device's platform, that one first; all if None.
+
+    Raises:
+        ValueError: if there aren't so many.
+    """
+    found = [first, *(device for device in jax.devices(first.platform) if device != first)]
+    if count is not None and not 1 <= count <= len(found):
+        raise ValueError(
+            f"devices={count}: expected from 1 to {len(found)}, as JAX finds {len(found)} on the platform "
+            f"{first.platform}; for example devices=1"
+        )
+    return found[:count]
+
+
 def mesh(devices: Sequence[jax.Device], axis: str) -> Mesh:
     """Put devices in a row whose only axis has this name."""
     return Mesh(np.array(devices), (axis,))

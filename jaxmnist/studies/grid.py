@@ -175,6 +175,16 @@ def measured(trained: Population) -> Measured:
     return Measured(cost, accuracy, trained.running_cost[:, -1], trained.diverged_at, weights_sha256(trained.params))
 
 
+def best_of(grid: Grid, group: Group, measured: Measured) -> int:
+    """Select the network whose weights are kept of a group: the best one of its best setting, by means."""
+    scores = np.asarray(-measured.accuracy if grid.metric == "accuracy" else measured.cost, float)
+    scores = np.where((measured.diverged_at > 0) | ~np.isfinite(scores), np.inf, scores)
+    settings = np.array(group.settings)
+    means = {setting: scores[settings == setting].mean() for setting in dict.fromkeys(group.settings)}
+    best = min(means, key=means.__getitem__)
+    return int(np.where(settings == best, scores, np.inf).argmin()) if np.isfinite(means[best]) else 0
+
+
 def weights_sha256(params: Params) -> UInt8[np.ndarray, "networks 32"]:
     """Compute the sha256 of each network of a population: that of its weights' and biases' bytes, layer by layer."""
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(params)]
@@ -205,6 +215,11 @@ def assemble(grid: Grid, train_set: Dataset, finished: Iterable[tuple[Group, Mea
         for name, column in values._asdict().items():
             getattr(result, name)[group.settings, group.fold, group.starts] = column
     return result
+
+
+def of_group(result: Result, group: Group) -> Measured:
+    """Take a group's networks out of a result again."""
+    return Measured(*(getattr(result, name)[group.settings, group.fold, group.starts] for name in Measured._fields))
 
 
 def run(
