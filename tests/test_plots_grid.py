@@ -17,7 +17,15 @@ def make(optimizers, batch_sizes, momenta, rates, held_out, seeds, accuracy=None
     configs = combine(Config(epochs=3), optimizers, batch_sizes, momenta, rates)
     shape = (len(configs), held_out, seeds)
     accuracy = RANDOM.random(shape) if accuracy is None else np.reshape(accuracy, shape)
-    return Result(Grid(configs, seeds, 5, held_out), 100, 1 - accuracy, accuracy, accuracy, np.zeros(shape, int))
+    return Result(
+        Grid(configs, seeds, 5, held_out),
+        100,
+        1 - accuracy,
+        accuracy,
+        accuracy,
+        np.zeros(shape, int),
+        np.ones((*shape, 32), np.uint8),
+    )
 
 
 BOTH = ["momentum", "nesterov"]

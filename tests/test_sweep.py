@@ -27,7 +27,7 @@ def test_a_sweep_leaves_a_table_a_map_and_a_summary(sweep, tmp_path):
     assert code == 0, err
     folder = tmp_path / "results"
     names = sorted(path.name for path in folder.iterdir() if path.name[0] != ".")
-    assert names == ["accuracy.png", "summary.json", "sweep.csv"]
+    assert names == ["accuracy.png", "config.json", "groups", "summary.json", "sweep.csv", "weights.safetensors"]
     summary = json.loads((folder / "summary.json").read_text())
     assert (summary["networks"], summary["seeds"], summary["epochs"]) == (4, 2, 2)
     assert (summary["train_examples"], summary["held_out_examples"]) == (1_195, 239)

@@ -99,7 +99,7 @@ class Command(NamedTuple):
     options: type[GridOptions]
     make: Callable[[Any, Splits], study.Grid]  # the grid that the options ask for
     finish: Callable[[Job, study.Result, dict[str, Any], str], None]  # writes and prints what follows from the results
-    table: str  # the name of the CSV file
+    table: str  # the name of the CSV file; without its suffix, that of new folders
 
 
 def parse(command: Command, arguments: Sequence[str], program: str) -> GridOptions | ResumeOptions:
@@ -125,7 +125,7 @@ def run(given: GridOptions | ResumeOptions, command: Command) -> int:
         asked = command.make(options, splits)
         grid = study.resolved(asked._replace(group_size=asked.group_size * mesh.size), splits.train)
         sha256 = study.sha256(grid, loop.digest(splits))
-        new = run_folder.created(options.run_dir, command.name)
+        new = run_folder.created(options.run_dir, Path(command.table).stem.replace("_", "-"))
         with run_folder.joined(existing, part) if existing else new as path:
             job = Job(path, command.name, options, splits, asked, grid, sha256, mesh)
             _record(job)

@@ -117,6 +117,7 @@ def resolved(grid: Grid, train_set: Dataset) -> Grid:
             f"first_seed={grid.first_seed}: expected a whole number from 0 to {2**32 - grid.seeds:,}, as seeds end at "
             f"{2**32 - 1:,}; for example first_seed=0"
         )
+    even_size(networks, grid.group_size)
     examples = train_set.labels.shape[0] // grid.folds * (grid.folds - 1)
     return grid._replace(configs=tuple(config.resolved(examples) for config in grid.configs))
 
