@@ -96,15 +96,15 @@ def _repaired(ink: Mask, lines: Mask, most: int) -> Mask:
 
 def _thickness(ink: Mask, filled: Mask, reach: int) -> int:
     """The outline's: along its sides, the run of ink from the outside inwards that three quarters don't exceed."""
-    thickest = 1
+    runs = []
     for turn in range(4):
         own, region = np.rot90(ink, turn), np.rot90(filled, turn)
         first = region.argmax(axis=0)
         paper = ~own & (np.arange(len(own))[:, None] >= first + reach + 1)
         used = region.any(axis=0) & paper.any(axis=0) & (first > 0)
         if used.any():
-            thickest = max(thickest, int(np.quantile((paper.argmax(axis=0) - first)[used], 0.75)))
-    return thickest
+            runs.append(np.quantile((paper.argmax(axis=0) - first)[used], 0.75))
+    return max(1, int(np.median(runs))) if runs else 1
 
 
 def _rectangular(filled: Mask) -> bool:

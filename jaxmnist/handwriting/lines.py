@@ -7,6 +7,7 @@ from scipy import ndimage
 AROUND = np.ones((3, 3), bool)  # eight neighbours
 STEEPEST = 0.08  # pixels a pixel, 5 degrees: of printed lines
 SLOPES = tuple(step / 100 for step in range(-8, 9, 2))
+DRIFT = 3  # pixels by which a line may leave the nearest slope: long lines need finer slopes
 SHORTEST = 6  # pixels; what is shorter is no line
 
 Mask = Bool[np.ndarray, "height width"]
@@ -33,7 +34,7 @@ def level_lines(mask: Mask, length: int) -> Mask:
     room = int(np.ceil(STEEPEST * width / 2)) + 1
     padded = np.pad(mask, ((room, room), (0, 0)))
     back = np.zeros_like(padded)
-    for slope in SLOPES:
+    for slope in np.linspace(-STEEPEST, STEEPEST, 2 * max(4, round(STEEPEST * length / DRIFT)) + 1):
         shift = np.round(slope * (at - width / 2)).astype(int)
         index = np.clip(np.arange(len(padded))[:, None] + shift, 0, len(padded) - 1)
         sheared = padded[index, at]
