@@ -93,16 +93,17 @@ def _through(kept: Mask) -> Mask:
 def _ticks(rest: Mask, line: Mask) -> Mask:
     """A comb's ticks: upright strokes on a line, as thin and as high as each other, among digits that are higher."""
     labels, outlines = labelled(rest)
-    on_line = np.unique(labels[ndimage.maximum_filter(line, 9)])
-    heights = np.array([0, *(rows.stop - rows.start for rows, _ in outlines)])
-    widths = np.array([0, *(columns.stop - columns.start for _, columns in outlines)])
-    ticks = np.isin(np.arange(len(heights)), on_line[on_line > 0])
-    ticks &= (widths <= 1.5 * _thickness(line) + 0.1 * heights + 2) & (widths < heights)
+    columns = np.flatnonzero(line.any(axis=0))
+    spans = np.array([(0, 0, 0), *((rows.stop - rows.start, one.start, one.stop) for rows, one in outlines)])
+    heights, middles = spans[:, 0], spans[:, 1:].mean(axis=1)
+    widths = spans[:, 2] - spans[:, 1]
+    ticks = np.isin(np.arange(len(spans)), labels[ndimage.maximum_filter(line, 9)]) & (widths < heights)
+    ticks &= widths <= 1.5 * _thickness(line) + 0.1 * heights + 2
     height = np.median(heights[ticks]) if ticks.any() else 0
     ticks &= np.abs(heights - height) <= 0.25 * height + 2
-    digits = ~ticks & (heights > height / 0.8)
-    few = ticks.sum() < max(2, digits.sum() - 1) or np.count_nonzero(line.any(axis=0)) < 3 * height
-    if few or not digits.any() or max(heights[digits]) < LEAST_SIDE:
+    digits = ~ticks & (heights > height / 0.8) & (middles > columns[0]) & (middles < columns[-1])
+    few = ticks.sum() < max(2, digits.sum() - 1) or len(columns) < 3 * height
+    if few or max(heights[digits], default=0) < LEAST_SIDE:
         return np.zeros_like(rest)
     return np.asarray(ticks[labels])
 

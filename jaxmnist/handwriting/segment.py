@@ -14,9 +14,9 @@ LONGEST_SIDE, MOST_PIXELS = 400, 200 * 200  # of a shrunken picture
 LEAST_CONTRAST, INK_SHARE, SPECK_SHARE, MOST_DIGITS = 0.05, 0.3, 0.05, 20
 LEAST_SIGNAL, NOISE_LIMIT = 5, 4  # × the noise: the least contrast of a picture, and the least ink of a stroke's pixel
 # At 0.5, most skewed noise of 28×28 pixels would pass for strokes; at 1, a fifth of the 8×8 digits for noise.
-import os
+
 STEP_SHARE = 0.7
-FAINT=float(os.environ.get('FAINT','0.2'))
+FAINT = 0.2  # share of the contrast
 
 
 class Segmented(NamedTuple):
