@@ -7,7 +7,7 @@ from jaxmnist.handwriting.lines import SLOPES, Mask, bridged, closed, labelled, 
 
 GAP = 9  # pixels between the dashes of a box's line, at most
 CELL = 4  # pixels a side of the cells in which boxes are looked for first
-RECTANGLE = 0.9  # least share of its rectangle that the region inside a box fills
+RECTANGLE = 0.93  # least share of its rectangle that the region inside a box fills
 COVERED = 0.8  # least share of each side that a box's walls cover
 HOLLOW = 0.6  # most ink in a box
 WHOLE = 0.92  # least share of a box's side that a line inside covers which is a wall, too
