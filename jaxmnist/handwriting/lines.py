@@ -26,23 +26,23 @@ def longer(box: tuple[slice, slice]) -> int:
 
 def level_lines(mask: Mask, length: int) -> Mask:
     """The pixels on nearly level straight lines of at least this length."""
-    height, width = mask.shape
-    found = np.zeros_like(mask)
-    if not SHORTEST <= length <= width + 1 or not _may_have_line(mask, length):
-        return found
+    width = mask.shape[1]
+    if not SHORTEST <= length <= width or not _may_have_line(mask, length):
+        return np.zeros_like(mask)
     at = np.arange(width)
     room = int(np.ceil(STEEPEST * width / 2)) + 1
     padded = np.pad(mask, ((room, room), (0, 0)))
-    back = np.zeros_like(padded)
-    for slope in np.linspace(-STEEPEST, STEEPEST, 2 * max(4, round(STEEPEST * length / DRIFT)) + 1):
-        shift = np.round(slope * (at - width / 2)).astype(int)
-        index = np.clip(np.arange(len(padded))[:, None] + shift, 0, len(padded) - 1)
-        sheared = padded[index, at]
-        candidates = np.flatnonzero(np.count_nonzero(sheared, axis=1) >= length)
-        if candidates.size:
-            runs = _filled_and_cut(sheared[candidates], length | 1)
-            back[index[candidates][runs], np.broadcast_to(at, runs.shape)[runs]] = True
-    return np.asarray(back[room:-room] & mask)
+    slopes = np.linspace(-STEEPEST, STEEPEST, 2 * max(4, round(STEEPEST * length / DRIFT)) + 1)
+    shifts = np.round(slopes[:, None] * (at - width / 2)).astype(int)
+    rows = np.arange(room, len(padded) - room)[:, None] + shifts[:, None]  # of every slope's every line
+    sheared = padded[rows, at]
+    long = np.count_nonzero(sheared, axis=2) >= length
+    found = np.zeros_like(padded)
+    if long.any():
+        runs = ndimage.minimum_filter1d(sheared[long], length | 1, axis=1, mode="constant")
+        runs = ndimage.maximum_filter1d(runs, length | 1, axis=1, mode="constant")
+        found[rows[long][runs], np.broadcast_to(at, runs.shape)[runs]] = True
+    return np.asarray(found[room:-room] & mask)
 
 
 def _may_have_line(mask: Mask, length: int) -> bool:
@@ -51,12 +51,6 @@ def _may_have_line(mask: Mask, length: int) -> bool:
     above = np.zeros((len(mask) + rows, mask.shape[1]), np.int32)
     np.cumsum(np.pad(mask, ((1, rows - 1), (0, 0))), axis=0, out=above)
     return bool((np.count_nonzero(above[rows:] > above[:-rows], axis=1) >= length).any())
-
-
-def _filled_and_cut(rows: Mask, size: int) -> Mask:
-    """The runs of at least this size in every row."""
-    runs = ndimage.minimum_filter1d(rows, size, axis=1, mode="constant")
-    return np.asarray(ndimage.maximum_filter1d(runs, size, axis=1, mode="constant"))
 
 
 def closed(mask: Mask, gap: int, axis: int) -> Mask:
