@@ -21,9 +21,9 @@ def without_printed(strokes: Mask) -> Mask:
     if not kept.any() or max(kept.shape) < LEAST_PICTURE:
         return kept
     for printed in (boxes, _along_edges, _rules, _marks):
-        left = kept & ~_found(kept, printed)
-        if left.any():
-            kept = left
+        found = _found(kept, printed)
+        if found.any() and (kept & ~found).any():
+            kept = kept & ~found
     return kept
 
 
@@ -119,6 +119,8 @@ def _floating(kept: Mask) -> Mask:
     labels, outlines = labelled(bridged(kept, 1, GAP))
     strokes, rectangles = labelled(kept)
     for label, box in enumerate(outlines, start=1):
+        if longer(box) < LEAST_SIDE:
+            continue
         own = kept[box] & (labels[box] == label)
         line, rest = _line_and_rest(own, labels[box] == label)
         if not line.any():
@@ -142,7 +144,7 @@ def _floating(kept: Mask) -> Mask:
 def _line_and_rest(kept: Mask, own: Mask) -> tuple[Mask, Mask]:
     """The level line that a stroke is or has, what else it has that is higher than its line is thick."""
     nothing = np.zeros_like(own)
-    line = level_lines(own, int(0.75 * own.shape[1])) & kept
+    line = level_lines(own, int(0.9 * own.shape[1])) & kept
     thickness = _thickness(line)
     if not line.any() or thickness > 0.15 * np.count_nonzero(line.any(axis=0)):  # as thick as a digit's blobs
         return nothing, nothing
@@ -169,6 +171,9 @@ def _pen(pixels: Mask) -> float:
 
 def _marks(kept: Mask) -> Mask:
     """Small strokes near an edge and far from the largest one, such as punched holes and staples."""
+    height, width = (int(np.ceil(MARGIN * side)) for side in kept.shape)
+    if np.count_nonzero(kept) == np.count_nonzero(kept[height:-height, width:-width]):
+        return np.zeros_like(kept)
     labels, outlines = labelled(kept)
     sizes = [longer(box) for box in outlines]
     marks = np.zeros(len(outlines) + 1, bool)
