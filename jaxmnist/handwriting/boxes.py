@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from jaxmnist.handwriting.lines import SLOPES, Mask, bridged, closed, labelled, level_lines
+from jaxmnist.handwriting.lines import SLOPES, Mask, bridged, labelled, level_lines
 
 GAP = 9  # pixels between the dashes of a box's line, at most
 CELL = 4  # pixels a side of the cells in which boxes are looked for first
@@ -17,20 +17,18 @@ LEAST_DIGIT, LEAST_HEIGHT = 0.15, 8  # least height of what is in a box: by the 
 def boxes(kept: Mask) -> Mask:
     """The outlines, and what is outside and touches them, of boxes with strokes inside."""
     printed = np.zeros_like(kept)
-    for reach, gap in ((1, 1), (1, GAP), (3, 1)):  # unbroken lines, dashes, and what is broken at corners
+    for gap in (1, GAP):  # unbroken lines, then dashes
         left = kept & ~printed
         if not _may_have_box(left):
             break
-        walls = bridged(left, reach, gap)
-        if gap > 1:
-            walls |= bridged(left, reach, gap, axis=0)
+        walls = bridged(left, gap) | bridged(left, gap, axis=0)
         labels, outlines = labelled(walls)
         for label, (rows, columns) in enumerate(outlines, start=1):
             wall = labels[rows, columns] == label
             free = (rows.start > 0, rows.stop < len(kept), columns.start > 0, columns.stop < kept.shape[1])
             if sum(free) >= 2 and min(wall.shape) >= 2 * LEAST_HEIGHT and _four_sided(wall, free):
                 box = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in (rows, columns))
-                printed[box] |= _outline(kept[box] & ~printed[box], labels[box] == label, free, reach)
+                printed[box] |= _outline(kept[box] & ~printed[box], labels[box] == label, free)
     return printed
 
 
@@ -59,7 +57,7 @@ def _four_sided(own: Mask, free: tuple[bool, bool, bool, bool]) -> bool:
     return all(side.mean() >= COVERED for inside, side in zip(free, sides, strict=True) if inside)
 
 
-def _outline(kept: Mask, wall: Mask, free: tuple[bool, bool, bool, bool], reach: int) -> Mask:
+def _outline(kept: Mask, wall: Mask, free: tuple[bool, bool, bool, bool]) -> Mask:
     """The printed pixels of one box, or of several that touch, in its rectangle; none if it is no box."""
     nothing = np.zeros_like(kept)
     around = np.pad(wall, 1)
@@ -74,7 +72,7 @@ def _outline(kept: Mask, wall: Mask, free: tuple[bool, bool, bool, bool], reach:
     if not filled.any() or not _rectangular(filled):
         return nothing
     ink = kept & filled
-    inside = ndimage.minimum_filter(filled, 2 * _thickness(ink, filled, reach) + 3, mode="nearest")
+    inside = ndimage.minimum_filter(filled, 2 * _thickness(ink, filled) + 3, mode="nearest")
     ink &= inside
     height, width = (int(np.count_nonzero(inside.any(axis=axis))) for axis in (1, 0))
     ink &= ~level_lines(ink, int(WHOLE * width)) & ~level_lines(ink.T, int(WHOLE * height)).T
@@ -82,25 +80,16 @@ def _outline(kept: Mask, wall: Mask, free: tuple[bool, bool, bool, bool], reach:
     tallest = max((rows.stop - rows.start for rows, _ in outlines), default=0)
     if tallest < max(LEAST_HEIGHT, LEAST_DIGIT * height):
         return nothing
-    return np.asarray(kept & wall & ~_repaired(ink, kept & wall & ~ink, int(0.8 * tallest)))
+    return np.asarray(kept & wall & ~ink)
 
 
-def _repaired(ink: Mask, lines: Mask, most: int) -> Mask:
-    """Strokes, with the parts of lines between two places where they touch: a digit's side that lies on a line."""
-    touching = ndimage.maximum_filter(ink, 5) & lines
-    for axis in (1, 0):
-        between = closed(touching, most, axis) & lines & ~touching
-        ink = ink | between | (touching & ndimage.maximum_filter(between, 3))
-    return np.asarray(ink)
-
-
-def _thickness(ink: Mask, filled: Mask, reach: int) -> int:
+def _thickness(ink: Mask, filled: Mask) -> int:
     """The outline's: along its sides, the run of ink from the outside inwards that three quarters don't exceed."""
     runs = []
     for turn in range(4):
         own, region = np.rot90(ink, turn), np.rot90(filled, turn)
         first = region.argmax(axis=0)
-        paper = ~own & (np.arange(len(own))[:, None] >= first + reach + 1)
+        paper = ~own & (np.arange(len(own))[:, None] >= first + 2)
         used = region.any(axis=0) & paper.any(axis=0) & (first > 0)
         if used.any():
             runs.append(np.quantile((paper.argmax(axis=0) - first)[used], 0.75))

@@ -61,9 +61,9 @@ def closed(mask: Mask, gap: int, axis: int) -> Mask:
     return np.asarray(filled[:, gap:-gap] if axis else filled[gap:-gap])
 
 
-def bridged(mask: Mask, reach: int, gap: int, axis: int = 1) -> Mask:
-    """Thicker by some pixels all around, and gaps along an axis filled."""
-    thick = ndimage.maximum_filter(mask, 2 * reach + 1)
+def bridged(mask: Mask, gap: int, axis: int = 1) -> Mask:
+    """Thicker by a pixel all around, and gaps along an axis filled."""
+    thick = ndimage.maximum_filter(mask, 3)
     return closed(thick, gap, axis) if gap > 1 else np.asarray(thick)
 
 

@@ -80,7 +80,7 @@ def _through(kept: Mask) -> Mask:
     nothing = np.zeros_like(kept)
     if not (kept[:, :3].any() and kept[:, -3:].any()):
         return nothing
-    line = level_lines(bridged(kept, 1, max(GAP, kept.shape[1] // 8 | 1)), int(0.95 * kept.shape[1])) & kept
+    line = level_lines(bridged(kept, max(GAP, kept.shape[1] // 8 | 1)), int(0.95 * kept.shape[1])) & kept
     if not line.any():
         return nothing
     rest = kept & ~ndimage.maximum_filter(line, 3)
@@ -97,14 +97,15 @@ def _ticks(rest: Mask, line: Mask) -> Mask:
     spans = np.array([(0, 0, 0), *((rows.stop - rows.start, one.start, one.stop) for rows, one in outlines)])
     heights, middles = spans[:, 0], spans[:, 1:].mean(axis=1)
     widths = spans[:, 2] - spans[:, 1]
-    ticks = np.isin(np.arange(len(spans)), labels[ndimage.maximum_filter(line, 9)]) & (widths < heights)
-    ticks &= widths <= 1.5 * _thickness(line) + 0.1 * heights + 2
+    on_line = np.isin(np.arange(len(spans)), labels[ndimage.maximum_filter(line, 9)])
+    ticks = on_line & (widths < heights) & (widths <= 1.5 * _thickness(line) + 0.1 * heights + 2)
     height = np.median(heights[ticks]) if ticks.any() else 0
     ticks &= np.abs(heights - height) <= 0.25 * height + 2
     digits = ~ticks & (heights > height / 0.8) & (middles > columns[0]) & (middles < columns[-1])
     few = ticks.sum() < max(2, digits.sum() - 1) or len(columns) < 3 * height
     if few or max(heights[digits], default=0) < LEAST_SIDE:
         return np.zeros_like(rest)
+    ticks |= on_line & (heights > 0) & (heights <= 1.2 * height)  # broken ones, and ends with a piece of the line
     return np.asarray(ticks[labels])
 
 
@@ -116,7 +117,7 @@ def _thickness(line: Mask) -> float:
 def _floating(kept: Mask) -> Mask:
     """Level lines that end on the paper, longer than what else there is, on both sides if they touch it."""
     printed = np.zeros_like(kept)
-    labels, outlines = labelled(bridged(kept, 1, GAP))
+    labels, outlines = labelled(bridged(kept, GAP))
     strokes, rectangles = labelled(kept)
     for label, box in enumerate(outlines, start=1):
         if longer(box) < LEAST_SIDE:
