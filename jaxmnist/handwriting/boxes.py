@@ -72,15 +72,25 @@ def _outline(kept: Mask, wall: Mask, free: tuple[bool, bool, bool, bool]) -> Mas
     if not filled.any() or not _rectangular(filled):
         return nothing
     ink = kept & filled
-    inside = ndimage.minimum_filter(filled, 2 * _thickness(ink, filled) + 3, mode="nearest")
+    thickness = _thickness(ink, filled)
+    inside = ndimage.minimum_filter(filled, 2 * thickness + 3, mode="nearest")
     ink &= inside
     height, width = (int(np.count_nonzero(inside.any(axis=axis))) for axis in (1, 0))
-    ink &= ~level_lines(ink, int(WHOLE * width)) & ~level_lines(ink.T, int(WHOLE * height)).T
+    ink &= ~_walls(ink, int(WHOLE * width), thickness) & ~_walls(ink.T, int(WHOLE * height), thickness).T
     _, outlines = labelled(ink)
     tallest = max((rows.stop - rows.start for rows, _ in outlines), default=0)
     if tallest < max(LEAST_HEIGHT, LEAST_DIGIT * height):
         return nothing
     return np.asarray(kept & wall & ~ink)
+
+
+def _walls(ink: Mask, length: int, thickness: int) -> Mask:
+    """Level lines of this length, no thicker than a box's outline."""
+    lines = level_lines(ink, length)
+    labels, outlines = labelled(lines)
+    sizes = np.bincount(labels.ravel(), minlength=len(outlines) + 1)
+    thin = [size <= (2 * thickness + 1) * length for size in sizes]
+    return lines & np.array(thin)[labels]
 
 
 def _thickness(ink: Mask, filled: Mask) -> int:

@@ -67,7 +67,7 @@ def _inside(kept: Mask) -> bool:
 def _rules(kept: Mask) -> Mask:
     """Straight lines through the whole picture, or under or over everything and longer, and ticks on them."""
     level = _through(kept)
-    through = level | _through((kept & ~level).T).T
+    through = level | _through(kept.T).T | _through((kept & ~level).T).T  # a frame's sides, and what crosses rules
     left = kept & ~through
     if level.any():
         through |= _ticks(left, level)
