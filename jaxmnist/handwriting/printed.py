@@ -128,7 +128,8 @@ def _floating(kept: Mask) -> Mask:
             continue
         whole = np.zeros_like(kept)
         whole[box] = line
-        ticks = _ticks(kept & ~ndimage.maximum_filter(whole, (5, 3)), whole)[box] & own
+        ticks = _ticks(kept & ~ndimage.maximum_filter(whole, (5, 3)), whole)
+        ticks = ndimage.maximum_filter(ticks, (5, 1))[box] & own & ~line  # down to the line
         rest &= ~ticks
         touching = np.unique(strokes[box][line])
         tallest = max((one[0].stop - one[0].start for n, one in enumerate(rectangles, start=1) if n not in touching), default=0)
