@@ -455,7 +455,7 @@ def scan_edge_and_rule(scene):
 
 KINDS = {kind.__name__: kind for kind in (
     clean, filled, near_edge, low_resolution, grainy, soft_shadow, sharp_shadow, two_shadows, lamp_and_shadow, flash, vignette,  # noqa: E501
-    box, tilted_box, rounded_box, dashed_box, thick_box, touched_box, tight_box, partial_box, neighbours, boxed_in_shadow,
+    box, tilted_box, rounded_box, dashed_box, thick_box, touched_box, tight_box, partial_box, neighbours, boxed_in_shadow,  # noqa: E501
     frame, tilted_frame, blackboard, scan_edge, desk, page_edge, rule_below, rule_above, rule_touched, scan_edge_and_rule,  # noqa: E501
     ruled_paper, squared_paper, holes, staple)}  # fmt: skip
 
@@ -499,7 +499,11 @@ def row(digits, random, printed="boxes"):
         scene.lines([((-9, bottom), (shape[1] + 9, bottom + random.uniform(-0.03, 0.03) * shape[0]))], width, dark)
     if printed == "comb":
         base = max(written[2] for written in scene.boxes) + random.uniform(0.05, 0.35) * height
-        tick, tilt, over = random.uniform(0.25, 0.8) * height, random.uniform(-0.01, 0.01), random.choice([0, 0, 9 * gap])
+        tick, tilt, over = (
+            random.uniform(0.25, 0.8) * height,
+            random.uniform(-0.01, 0.01),
+            random.choice([0, 0, 9 * gap]),
+        )
         ends = gap - over, gap + len(digits) * pitch + over
         scene.lines(
             [(((ends[0], base + tilt * ends[0])), (ends[1], base + tilt * ends[1]))]

@@ -32,8 +32,18 @@ BOX = [(slice(20, 22), slice(40, 120)), (slice(98, 100), slice(40, 120)),
         COMB,
         [(slice(90, 92), slice(0, 160)), *COMB[1:]],
     ],
-    ids=["box", "scan's edge", "two edges", "rule below", "rule above", "two walls", "dashed rule", "holes",
-         "comb", "comb through the picture"],
+    ids=[
+        "box",
+        "scan's edge",
+        "two edges",
+        "rule below",
+        "rule above",
+        "two walls",
+        "dashed rule",
+        "holes",
+        "comb",
+        "comb through the picture",
+    ],
 )
 def test_what_is_printed_is_dropped_and_a_straight_one_is_left(printed):
     assert np.array_equal(without_printed(sheet(ONE, *printed)), sheet(ONE))

@@ -90,7 +90,7 @@ def _walls(ink: Mask, length: int, thickness: int) -> Mask:
     labels, outlines = labelled(lines)
     sizes = np.bincount(labels.ravel(), minlength=len(outlines) + 1)
     thin = [size <= (2 * thickness + 1) * length for size in sizes]
-    return lines & np.array(thin)[labels]
+    return np.asarray(lines & np.array(thin)[labels])
 
 
 def _thickness(ink: Mask, filled: Mask) -> int:

@@ -70,4 +70,4 @@ def bridged(mask: Mask, gap: int, axis: int = 1) -> Mask:
 def crossed(rest: Mask, line: Mask) -> Mask:
     """Pixels of a level line where a stroke goes on at its other side."""
     reach = int(line.sum() / max(1, np.count_nonzero(line.any(axis=0)))) + 3
-    return line & closed(rest, reach + 1, 0)
+    return np.asarray(line & closed(rest, reach + 1, 0))

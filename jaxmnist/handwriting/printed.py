@@ -132,7 +132,9 @@ def _floating(kept: Mask) -> Mask:
         ticks = ndimage.maximum_filter(ticks, (5, 1))[box] & own & ~line  # down to the line
         rest &= ~ticks
         touching = np.unique(strokes[box][line])
-        tallest = max((one[0].stop - one[0].start for n, one in enumerate(rectangles, start=1) if n not in touching), default=0)
+        tallest = max(
+            (one[0].stop - one[0].start for n, one in enumerate(rectangles, start=1) if n not in touching), default=0
+        )
         is_rule = LEAST_SIDE <= tallest <= np.count_nonzero(line.any(axis=0)) / 1.2
         if rest.any():
             is_rule = (is_rule and ticks.any()) or _overhangs(line, rest)
