@@ -8,4 +8,4 @@ the house around it: `sources` loads data, `handwriting` reads pictures, `runs` 
 Import what you need by its module: `from jaxmnist.training import train`.
 """
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

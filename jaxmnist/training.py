@@ -199,12 +199,12 @@ def train(
     check(train_set, "train_set.")
     check(test_set, "test_set.")
     trained: tuple[TrainState, History]
-    trained = _train(key, train_set, test_set, config.resolved(train_set.labels.shape[0]), optimizer)
+    trained = _run(key, train_set, test_set, config.resolved(train_set.labels.shape[0]), optimizer)
     return trained
 
 
 @partial(jax.jit, static_argnames="optimizer")
-def _train(
+def _run(
     key: Key[Array, ""], train_set: Dataset, test_set: Dataset, config: Config, optimizer: AnyOptimizer | None
 ) -> tuple[TrainState, History]:
     """The run itself, by a resolved recipe."""

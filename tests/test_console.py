@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from jaxmnist.cli.console import progress, started_as, stopping
+from jaxmnist.cli.console import progress, say, started_as, stopping
 
 
 @pytest.mark.parametrize(("lines", "printed"), [(10, [1, *range(10, 101, 10)]), (0, [])])
@@ -66,3 +66,8 @@ def test_a_signal_that_is_ignored_requests_nothing():
 def test_a_command_is_named_as_it_was_started(program, words, monkeypatch):
     monkeypatch.setattr("sys.argv", [program])
     assert started_as("train") == words
+
+
+def test_names_in_a_line_cannot_write_to_the_terminal(capsys):
+    say("in \x1b[2J\n9  1.00 forged.png\u202e\x9b: done")
+    assert capsys.readouterr().out == "in \\u001b[2J\\u000a9  1.00 forged.png\\u202e\\u009b: done\n"

@@ -117,7 +117,8 @@ def test_a_folder_is_read_past_what_macos_leaves_there_and_other_files_are_count
     folder.mkdir()
     Image.fromarray(enlarged(digits[0], 90)).save(folder / "7.GIF")
     for name in ("._7.png", ".DS_Store", "a.heic", "b.HEIC", "notes\x1b.txt", "README"):
-        (folder / name).write_bytes(b"\0\5\x16\7")
+        (folder / name).write_bytes(b"\0")
+    (folder / "renamed_7.png").write_bytes(b"\0\5\x16\7")
     (folder / "more").mkdir()
     code, output, errors = predict(folder)
     assert code == 0

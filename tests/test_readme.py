@@ -44,3 +44,15 @@ def test_every_link_of_the_readme_to_a_file_leads_to_one():
     links = re.findall(r"\]\(([^):#]+)\)", README)
     assert links
     assert [link for link in links if not (Path(__file__).parents[1] / link).exists()] == []
+
+
+def test_every_test_that_the_table_of_faults_names_is_there():
+    folder = Path(__file__).parent
+    named = re.findall(r"`(test_\w+)(?:::(\w+))?`", (folder / "field" / "README.md").read_text(encoding="utf-8"))
+    assert len(named) > 40
+    missing = []
+    for file, function in named:
+        path = folder / f"{file}.py"
+        if not path.exists() or (function and f"def {function}(" not in path.read_text(encoding="utf-8")):
+            missing.append(f"{file}::{function}")
+    assert missing == []

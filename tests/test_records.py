@@ -4,12 +4,12 @@ import os
 import pytest
 
 from jaxmnist.config import Config
-from jaxmnist.runs.records import CHECKPOINT, CONFIG, MAX_JSON_BYTES, SUMMARY, TRAINED, check, read_json, recipe
+from jaxmnist.runs.records import CONFIG, MAX_JSON_BYTES, PROGRESS, SUMMARY, TRAINED, check_record, read_json, recipe
 
 GOOD = {
     "config": (CONFIG, {"seed": 0, "dataset": "mnist", "data_dir": None, "data_sha256": "0", "origin": "here"}),
     "summary": (SUMMARY, {"epochs": 2, "test_accuracy": 1}),
-    "checkpoint": (CHECKPOINT, {"epoch": 0, "seconds": {}}),
+    "checkpoint": (PROGRESS, {"epoch": 0, "seconds": {}}),
     "seconds": (TRAINED, {"train": 0.1}),
 }
 NO_TEXT, NO_NUMBER = (None, 1, [], {}, "x" * 5_000), (None, "x", True, [], {}, float("nan"), float("inf"), -1, 10**30)
@@ -32,13 +32,13 @@ WRONG = {
 @pytest.mark.parametrize(("record", "name"), WRONG)
 def test_a_value_that_breaks_a_rule_is_refused_by_file_and_name(record, name, tmp_path):
     rules, good = GOOD[record]
-    check(tmp_path, good, rules)
+    check_record(tmp_path, good, rules)
     for value in WRONG[record, name]:
         with pytest.raises(ValueError, match=rf"^{tmp_path}: {name} is .*, expected "):
-            check(tmp_path, {**good, name: value}, rules)
+            check_record(tmp_path, {**good, name: value}, rules)
     if None in WRONG[record, name]:
         with pytest.raises(ValueError, match=f"{name} is missing, expected "):
-            check(tmp_path, {other: value for other, value in good.items() if other != name}, rules)
+            check_record(tmp_path, {other: value for other, value in good.items() if other != name}, rules)
 
 
 def test_an_error_stays_short(tmp_path):
@@ -46,7 +46,7 @@ def test_an_error_stays_short(tmp_path):
     for _ in range(900):
         deep = [deep]
     for value in ("x" * 10**6, list(range(10**5)), deep, 10**4000):
-        for refuse in (lambda value=value: check(tmp_path, {"seed": value}, CONFIG),
+        for refuse in (lambda value=value: check_record(tmp_path, {"seed": value}, CONFIG),
                        lambda value=value: recipe(tmp_path, {"config": {"sizes": [value], "epochs": value}}),
                        lambda value=value: recipe(tmp_path, {"config": value})):  # fmt: skip
             with pytest.raises(ValueError, match=f"^{tmp_path}: ") as refusal:

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from jaxmnist.cli.console import progress
+from jaxmnist.cli.console import progress, say
 from jaxmnist.cli.drawing import write_figures
 from jaxmnist.cli.options import Data, DataOptions, OptionalPath, load_data, select_device
 from jaxmnist.plots.race import figures
@@ -51,7 +51,7 @@ def run(options: Options) -> int:
         key = jax.random.key(0)
         data = methods.divide(key, splits.train, options)
         with run_folder.created(options.run_dir, "compare") as folder:
-            print(f"{device.device_kind} ({device.platform}) · {splits.name} from {splits.origin}")
+            say(f"{device.device_kind} ({device.platform}) · {splits.name} from {splits.origin}")
             print(_conditions(options, data, splits), flush=True)
             seconds = {method: _seconds_per_step(key, method, data, options) for method in methods.METHODS}
             with progress(race.count_gradients(data, options), "gradient evaluations") as advance:
@@ -61,7 +61,7 @@ def run(options: Options) -> int:
             write_atomically(folder / "comparison.csv", "".join(f"{row}\n" for row in _rows(result)).encode())
             print(f"\n{report(result)}\n\ndrawing", flush=True)
             write_figures(folder, lambda: figures(result, landscape.run(key, data, result), splits.name))
-            print(f"{time.perf_counter() - begin:.0f} s · in {folder}: {run_folder.listed(folder)}")
+            say(f"{time.perf_counter() - begin:.0f} s · in {folder}: {run_folder.listed(folder)}")
             print(f"\n{conclusions(result)}")
         return 0
 
@@ -112,7 +112,7 @@ def _summary(result: race.Result) -> dict[str, Any]:
 def _outcome(outcome: race.Outcome, thresholds: Sequence[float]) -> dict[str, Any]:
     reached = [
         {"cost": threshold, "seeds": np.isfinite(outcome.reached[:, index]).sum()}
-        | {unit: _by_name(quartiles(values[:, index])) for unit, values in outcome.needed().items()}
+        | {unit: _quartiles_by_name(quartiles(values[:, index])) for unit, values in outcome.needed().items()}
         for index, threshold in enumerate(thresholds)
     ]
     content = {name: getattr(outcome, name) for name in ("learning_rate", "examples_per_step", "seconds_per_step")}
@@ -121,10 +121,10 @@ def _outcome(outcome: race.Outcome, thresholds: Sequence[float]) -> dict[str, An
 
 def _tested(findings: Sequence[Finding], thresholds: Sequence[float]) -> list[dict[str, Any]]:
     pairs = zip(thresholds, findings, strict=bool(findings))
-    return [{"cost": cost, **finding._asdict(), "ratio": _by_name(finding.ratio)} for cost, finding in pairs]
+    return [{"cost": cost, **finding._asdict(), "ratio": _quartiles_by_name(finding.ratio)} for cost, finding in pairs]
 
 
-def _by_name(values: Float[np.ndarray, "3"]) -> dict[str, Any]:
+def _quartiles_by_name(values: Float[np.ndarray, "3"]) -> dict[str, Any]:
     return dict(zip(("quartile_1", "median", "quartile_3"), values, strict=True))
 
 

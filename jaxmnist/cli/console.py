@@ -108,12 +108,17 @@ def started_as(command: str) -> str:
 
 def show_warning(message: Warning | str, *_origin: object) -> None:
     """Print a warning as one line on standard error; see `warnings.showwarning`."""
-    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+    say(f"warning: {' '.join(str(message).split())}", on_stderr=True)
 
 
 def complain(problem: str) -> None:
     """Print an error as one line on standard error."""
-    print(f"error: {printable(' '.join(problem.split()))}", file=sys.stderr)
+    say(f"error: {' '.join(problem.split())}", on_stderr=True)
+
+
+def say(line: str, on_stderr: bool = False) -> None:
+    """Print one line, on standard output by default; names in it can't write to the terminal."""
+    print(printable(line), file=sys.stderr if on_stderr else sys.stdout, flush=True)
 
 
 def printable(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import jax
 import tyro
 
+from jaxmnist.cli.console import say
 from jaxmnist.cli.drawing import write_figures
 from jaxmnist.cli.options import load_data, select_device
 from jaxmnist.cli.sweep import GridOptions, train_grid
@@ -78,5 +79,5 @@ def run(options: Options) -> int:
             print(json.dumps(summary, ensure_ascii=False) if options.json else text, flush=True)
             write_figures(folder, figures, result, splits.name)
             if not options.json:
-                print(f"in {folder}: {run_folder.listed(folder)}")
+                say(f"in {folder}: {run_folder.listed(folder)}")
     return 0

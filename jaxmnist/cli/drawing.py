@@ -1,11 +1,10 @@
 """How commands draw: after everything else is written, so that a figure that fails costs no numbers."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jaxmnist.cli.console import printable
+from jaxmnist.cli.console import say
 from jaxmnist.plots.style import Figures, own_settings, png
 from jaxmnist.runs.files import write_atomically
 
@@ -27,4 +26,4 @@ def write_figures(folder: Path, draw: Callable[..., Figures], *arguments: Any) -
 
 def _warn(name: str, problem: Exception) -> None:
     reason = " ".join(f"{type(problem).__name__}: {problem}".split()).rstrip(":")
-    print(printable(f"warning: no {name}, all else is written ({reason})"), file=sys.stderr)
+    say(f"warning: no {name}, all else is written ({reason})", on_stderr=True)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import sys
 from typing import Annotated
 
 import jax
@@ -10,7 +9,7 @@ import numpy as np
 import tyro
 
 from jaxmnist.cli import options as shared
-from jaxmnist.cli.console import printable
+from jaxmnist.cli.console import printable, say
 from jaxmnist.cli.drawing import write_figures
 from jaxmnist.plots.evaluation import figures
 from jaxmnist.runs import folder as run_folder
@@ -53,12 +52,13 @@ def run(options: Options) -> int:
     content = results.to_json({**origin, **data, **result._asdict()})
     trained = f", trained on {printable(str(about['dataset']))}" if about.get("dataset") else ""
     text = (
-        f"{options.run}: {'-'.join(map(str, config.sizes))}, {config.activation}, {config.cost}{trained}\n"
-        f"on the {result.examples:,} test images of {splits.name} from {splits.origin}\n{evaluation.report(result)}\n"
+        f"{printable(options.run)}: {'-'.join(map(str, config.sizes))}, {config.activation}, {config.cost}{trained}\n"
+        f"on the {result.examples:,} test images of {splits.name} from {printable(splits.origin)}\n"
+        f"{evaluation.report(result)}\n"
     )
     with run_folder.created(options.run_dir, "evaluate") as folder:
         results.write_json(folder / "evaluation.json", content)
         print(json.dumps(content) if options.json else text, flush=True)
         write_figures(folder, figures, result, images, noise, shared.run_name(options.run), splits.name)
-        print(f"in {folder}: {run_folder.listed(folder)}", file=sys.stderr if options.json else sys.stdout)
+        say(f"in {folder}: {run_folder.listed(folder)}", on_stderr=options.json)
     return 0

@@ -8,6 +8,7 @@ import numpy as np
 import tyro
 
 from jaxmnist.cli import options as shared
+from jaxmnist.cli.console import printable, say
 from jaxmnist.cli.drawing import write_figures
 from jaxmnist.config import Config
 from jaxmnist.plots.explanation import figures
@@ -59,9 +60,9 @@ def run(options: Options) -> int:
         recipe = f"{'-'.join(map(str, config.sizes))}, {config.activation}, {config.cost}"
         return f"{splits.name}, test example {index} of {len(labels):,}: a {labels[index]}; {recipe}\n{network}"
 
-    print(f"{title(options.run)}\n\n{explanation.report(result)}\n", flush=True)
+    print(f"{title(options.run and printable(options.run))}\n\n{explanation.report(result)}\n", flush=True)
     with run_folder.created(options.run_dir, "explain") as folder:
         write_figures(folder, figures, result, title(options.run and shared.run_name(options.run)))
         if drawn := run_folder.listed(folder):
-            print(f"in {folder}: {drawn}")
+            say(f"in {folder}: {drawn}")
     return 0

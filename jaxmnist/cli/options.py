@@ -3,7 +3,6 @@
 import dataclasses
 import os
 import re
-import sys
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,7 +15,7 @@ from tyro.conf import DisallowNone, OmitArgPrefixes, arg
 
 from jaxmnist import devices
 from jaxmnist.cli import field_names, with_options
-from jaxmnist.cli.console import download_bars, show_warning
+from jaxmnist.cli.console import download_bars, say, show_warning
 from jaxmnist.config import Config
 from jaxmnist.cost import COSTS
 from jaxmnist.network import ACTIVATIONS, SIZES, Params
@@ -129,7 +128,7 @@ def load_data(options: DataOptions) -> Splits:
     with download_bars() as show:
         splits = load_with_notice(options.dataset, options.data_dir, show)
     if splits.notice:
-        print(f"note: {with_options(splits.notice, field_names(DataOptions))}", file=sys.stderr, flush=True)
+        say(f"note: {with_options(splits.notice, field_names(DataOptions))}", on_stderr=True)
     return splits
 
 

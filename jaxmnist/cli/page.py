@@ -1,7 +1,6 @@
 """The page command: a network as a web page to draw on."""
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import tyro
 
+from jaxmnist.cli.console import say
 from jaxmnist.cli.options import DataOptions, check_seed, select_device, untrained
 from jaxmnist.dataset import Dataset
 from jaxmnist.page import page
@@ -55,8 +55,8 @@ def run(options: Options) -> int:
     with parents_made(output):
         write_atomically(output, content)
     if len(content) > LARGE_PAGE:
-        print(f"warning: {output} is large, as the network is; a browser may be slow with it", file=sys.stderr)
-    print(f"{output}: {len(content) / 1000:,.0f} KB, open it in a browser")
+        say(f"warning: {output} is large, as the network is; a browser may be slow with it", on_stderr=True)
+    say(f"{output}: {len(content) / 1000:,.0f} KB, open it in a browser")
     return 0
 
 

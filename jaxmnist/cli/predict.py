@@ -5,7 +5,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -13,7 +13,7 @@ import numpy as np
 import tyro
 from jaxtyping import Float, UInt8
 
-from jaxmnist.cli.console import BAD_INPUT, complain, printable, progress
+from jaxmnist.cli.console import BAD_INPUT, complain, progress, say
 from jaxmnist.cli.options import DataOptions, OptionalPath, RunName, run_name, select_device
 from jaxmnist.handwriting.decode import read_file, read_stream
 from jaxmnist.handwriting.doubts import doubts
@@ -97,14 +97,14 @@ def run(options: Options) -> int:
     else:
         lines = _report(readings, options.split) if len(readings) > 1 else _report_one(*readings[0]) if readings else []
     for line in lines:
-        print(printable(line))
+        say(line)
     for _name, error in errors:
         complain(error)
     if originals:
         with folder.created(options.run_dir, "predict") as run_dir:
             _write_figure(run_dir, options.run, readings, originals)
             if drawn := folder.listed(run_dir):
-                print(printable(f"in {run_dir}: {drawn}"), file=sys.stderr if options.json else sys.stdout)
+                say(f"in {run_dir}: {drawn}", on_stderr=options.json)
     return BAD_INPUT if errors else 0
 
 
@@ -142,7 +142,7 @@ def _inside(folder: Path) -> list[str]:
 
     What macOS (`._7.png`) and others hide there isn't counted, nor are folders.
     """
-    files = [path for path in sorted(folder.iterdir()) if not path.name.startswith("._")]
+    files = [path for path in sorted(folder.iterdir()) if not _is_of_macos(path)]
     pictures = [str(path) for path in files if path.suffix.lower() in SUFFIXES]
     others = Counter(
         path.suffix.lower() or "without a suffix"
@@ -155,8 +155,17 @@ def _inside(folder: Path) -> list[str]:
         raise ValueError(f"a folder without pictures, expected some named {', '.join(SUFFIXES)}{found}")
     if others:
         count = f"{others.total():,} other file{'s' if others.total() > 1 else ''}"
-        print(printable(f"note: {folder}: {count} passed over ({kinds})"), file=sys.stderr)
+        say(f"note: {folder}: {count} passed over ({kinds})", on_stderr=True)
     return pictures
+
+
+def _is_of_macos(path: Path) -> bool:
+    """Whether a file is what macOS keeps beside another one on foreign disks (AppleDouble), by its name or content."""
+    with suppress(OSError):
+        if path.is_file() and not path.name.startswith("._"):
+            with path.open("rb") as file:
+                return file.read(4) == b"\x00\x05\x16\x07"
+    return path.name.startswith("._")
 
 
 def _normalised_digits(names: Sequence[str], options: Options, errors: Errors) -> tuple[list[Digit], list[np.ndarray]]:

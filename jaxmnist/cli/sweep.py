@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import jax
 
-from jaxmnist.cli.console import progress
+from jaxmnist.cli.console import printable, progress, say
 from jaxmnist.cli.drawing import write_figures
 from jaxmnist.cli.options import (
     Data,
@@ -83,10 +83,11 @@ def run(options: Options) -> int:
             write_json(folder / "summary.json", to_json({**summary, "settings": grid_report.rank(result)}))
             print(text, flush=True)
             write_figures(folder, figures, result, splits.name)
-            print(f"in {folder}: {run_folder.listed(folder)}\n\n{grid_report.conclusion(result)}")
+            say(f"in {folder}: {run_folder.listed(folder)}")
+            print(f"\n{grid_report.conclusion(result)}")
             best = grid_report.order(result)[0]
             if not result.diverged_at[best].any():
-                print(f"To train it on the whole training set: {_train_command(configs[best], options.data)}")
+                say(f"To train it on the whole training set: {_train_command(configs[best], options.data)}")
     return 0
 
 
@@ -115,5 +116,6 @@ def train_grid(
     summary = {"dataset": splits.name, "origin": splits.origin, "held_out_examples": result.fold_size}
     summary |= {**vars(options.common), "epochs": epochs, "seeds": networks.seeds, "networks": count}
     summary |= {"seconds": round(seconds, 2), "networks_per_second": round(count / seconds, 3)}
-    head = f"{splits.name} from {splits.origin}: {count} networks in {seconds:.1f} s, {count / seconds:.2f} a second"
+    speed = f"{count} networks in {seconds:.1f} s, {count / seconds:.2f} a second"
+    head = f"{splits.name} from {printable(splits.origin)}: {speed}"
     return result, summary, f"{head}\n{grid_report.report(result, GUESSING_ACCURACY)}"

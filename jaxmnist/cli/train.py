@@ -117,7 +117,7 @@ def _resume(options: ResumeOptions) -> int:
             run = results.Run(path, metadata, splits, config.resolved(len(splits.train.labels)), device)
             progress, warning = loop.resume(run)
             if warning:
-                print(console.printable(f"warning: {warning}"), file=sys.stderr)
+                console.say(f"warning: {warning}", on_stderr=True)
             load = progress.seconds.get("load", 0.0) + seconds["load"]
             return _train(run, progress._replace(seconds={**progress.seconds, "load": load}))
 
@@ -157,18 +157,17 @@ def _finished(path: Path, config: Config) -> int | None:
     if summary.get("epochs") != config.epochs or not all((path / name).exists() for name in FIGURES):
         return None
     accuracy = f"test accuracy {summary['test_accuracy']:.2%}"
-    print(f"{console.printable(str(path))} is finished: {config.epochs} epochs, {accuracy}; to go on, add --epochs N")
+    console.say(f"{path} is finished: {config.epochs} epochs, {accuracy}; to go on, add --epochs N")
     return 0
 
 
 def _train(run: results.Run, progress: results.RunState) -> int:
     """Train to the end, or until a signal, and show how it goes."""
     (name, origin, train_set, test_set, _), epochs = run.splits, int(run.config.epochs)
-    print(
-        f"{run.device.device_kind} ({run.device.platform}) · {name} from {console.printable(origin)}: "
+    console.say(
+        f"{run.device.device_kind} ({run.device.platform}) · {name} from {origin}: "
         f"{len(train_set.labels):,} training and {len(test_set.labels):,} test examples · "
-        f"{'-'.join(map(str, run.config.sizes))}, {count_parameters(progress.state.params):,} parameters",
-        flush=True,
+        f"{'-'.join(map(str, run.config.sizes))}, {count_parameters(progress.state.params):,} parameters"
     )
     done = max(0, len(progress.history) - 1)
     if progress.history:
@@ -185,7 +184,7 @@ def _train(run: results.Run, progress: results.RunState) -> int:
     if problem or done == epochs:
         return _write_results(run, progress, problem)
     resume = f"{console.started_as('train')} --resume {shlex.quote(str(run.folder))}"
-    print(f"interrupted after epoch {done} of {epochs}. To go on: {resume}", file=sys.stderr)
+    console.say(f"interrupted after epoch {done} of {epochs}. To go on: {resume}", on_stderr=True)
     return console.INTERRUPTED
 
 
@@ -203,7 +202,7 @@ def _write_results(run: results.Run, progress: results.RunState, problem: str | 
     before = shared.untrained(run.metadata["seed"], config, run.device)
     answers = np.asarray(outputs(params, run.splits.test.images, config.activation, config.cost))
     write_figures(run.folder, figures, run, progress.history, before, params, answers)
-    print(f"figures {time.perf_counter() - begin:.2f} s · in {run.folder}: {folder.listed(run.folder)}")
+    console.say(f"figures {time.perf_counter() - begin:.2f} s · in {run.folder}: {folder.listed(run.folder)}")
     return 0
 
 

@@ -138,9 +138,9 @@ def _save(run: Run, progress: RunState) -> None:
 def _read_checkpoint(path: Path, run: Run) -> RunState:
     tensors, about = checkpoint.read(path)
     same = {name: _as_in_config(run.metadata.get(name)) for name in ("seed", "dataset", "data_sha256")}
-    records.check(path, about, {**same, **records.CHECKPOINT})
+    records.check_record(path, about, {**same, **records.PROGRESS})
     if about["epoch"]:
-        records.check(path, about["seconds"], records.TRAINED)
+        records.check_record(path, about["seconds"], records.TRAINED)
     config = records.recipe(path, about).resolved(run.splits.train.labels.shape[0])
     if dataclasses.replace(config, epochs=run.config.epochs) != run.config:
         recipes = [str(recipe.to_json()) for recipe in (config, run.config)]

@@ -53,7 +53,7 @@ CONFIG = {
 """Rules of config.json, besides its recipe."""
 SUMMARY = {"epochs": _whole(MAX_EPOCH), "test_accuracy": _number(0.0, 1.0), "problem": OPTIONAL_TEXT}
 """Rules of summary.json."""
-CHECKPOINT = {"epoch": _whole(MAX_EPOCH), "seconds": (_are_seconds, "seconds by their purpose")}
+PROGRESS = {"epoch": _whole(MAX_EPOCH), "seconds": (_are_seconds, "seconds by their purpose")}
 """Rules of what a checkpoint says about itself, besides what must be as in config.json."""
 TRAINED = {"train": _number(1e-9, MAX_SECONDS)}
 """Rules of a checkpoint's seconds after the first epoch."""
@@ -74,7 +74,7 @@ def read_json(path: Path, rules: Mapping[str, Rule]) -> dict[str, Any]:
         raise ValueError(f"{path}: {reason}; expected a file that a run wrote") from problem
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected a JSON object, found {type(content).__name__}")
-    check(path, content, rules)
+    check_record(path, content, rules)
     return content
 
 
@@ -82,7 +82,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} isn't JSON")
 
 
-def check(path: Path, record: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
+def check_record(path: Path, record: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
     """Reject a record that a file holds if it breaks a rule; names the file, the value, and what was expected."""
     for name, (holds, expected) in rules.items():
         if not holds(record.get(name)):

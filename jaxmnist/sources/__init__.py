@@ -20,7 +20,7 @@ from jaxmnist.dataset import Dataset
 from jaxmnist.sources.digits import load_digits_like_mnist
 from jaxmnist.sources.download import DownloadError, RemoteFile, fetch
 from jaxmnist.sources.folder import MNIST_LAYOUT, QMNIST_LAYOUT, Layout, find_files
-from jaxmnist.sources.idx import read_file, read_images, read_labels
+from jaxmnist.sources.idx import read_bytes, read_images, read_labels
 
 DownloadedName = Literal["mnist", "fashion_mnist", "kmnist"]
 DatasetName = Literal["auto", DownloadedName, "qmnist", "digits", "custom"]
@@ -146,7 +146,7 @@ def _from_cache(name: str, on_progress: Progress) -> Splits:
             raise _unusable(path, problem) from problem
         contents[path] = content
     paths = [folder / f"{file}.gz" for file in MNIST_LAYOUT.files]
-    arrays = _decode(paths, [contents[path] for path in paths], MNIST_LAYOUT)
+    arrays = _arrays(paths, [contents[path] for path in paths], MNIST_LAYOUT)
     return _splits(name, f"{folder} (downloaded)", arrays)
 
 
@@ -154,8 +154,8 @@ def _from_folder(name: DatasetName, data_dir: Path, argument: str) -> Splits:
     with suppress(RuntimeError):  # without a home folder
         data_dir = data_dir.expanduser()
     folder, layout, paths = find_files(data_dir, name, argument)
-    contents = [read_file(path) for path in paths]
-    arrays = _decode(paths, contents, layout)
+    contents = [read_bytes(path) for path in paths]
+    arrays = _arrays(paths, contents, layout)
     found = _identify(arrays, contents, layout)
     if found != "custom" and name not in ("auto", "custom", found):
         download = "" if name == "qmnist" else f", or leave {argument}=… out to download {name}"
@@ -173,7 +173,7 @@ Arrays = list[UInt8[np.ndarray, "..."]]
 """Training images and labels, test images and labels."""
 
 
-def _decode(paths: Sequence[Path], contents: Sequence[bytes], layout: Layout) -> Arrays:
+def _arrays(paths: Sequence[Path], contents: Sequence[bytes], layout: Layout) -> Arrays:
     arrays: Arrays = []
     for index in (0, 2):
         images = read_images(paths[index], contents[index])

@@ -36,7 +36,7 @@ LABELS = Kind("labels", 0x00000801, ())
 QMNIST_LABELS = Kind("QMNIST labels", 0x00000C02, (8,))
 """Eight numbers a digit: the digit itself, then who wrote it, and where it was published."""
 
-FOREIGN = {
+WHAT_IT_IS = {
     b"\x1f\x8b": "gzipped twice; unpack it once",
     b"PK": "a zip archive; unpack it",
     b"\xfd7zXZ": "an xz archive; unpack it",
@@ -48,7 +48,7 @@ FOREIGN = {
 """What else comes under such a file's name, by its first bytes, and the remedy."""
 
 
-def read_file(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
     """Read a file's bytes, packed as they are."""
     if not path.is_file():
         raise ValueError(f"{path}: not a regular file, expected an IDX file")
@@ -78,7 +78,7 @@ def read_labels(path: Path, content: bytes | None = None, kind: Kind = LABELS) -
 
 def _items(path: Path, content: bytes | None, kind: Kind) -> bytes:
     """Return all items' bytes, unpacked, without the header."""
-    content = read_file(path) if content is None else content
+    content = read_bytes(path) if content is None else content
     file: io.BufferedIOBase = io.BytesIO(content)
     if content.startswith(b"\x1f\x8b"):
         if content.count(b"\x1f\x8b\x08") > MAX_MEMBERS:  # each costs time, even an empty one
@@ -123,7 +123,7 @@ def _description(start: bytes, kind: Kind) -> str:
     expected = f"expected {kind.name} with 0x{kind.magic:08x}"
     if len(start) < 4:
         return f"is empty, {expected}" if not start else f"ends after {len(start)} bytes of magic number, expected 4"
-    for sign, description in FOREIGN.items():
+    for sign, description in WHAT_IT_IS.items():
         if start.lstrip(b"\xef\xbb\xbf \r\n").startswith(sign):
             return f"is {description}; {expected}"
     other = {known.magic: known.name for known in (IMAGES, LABELS, QMNIST_LABELS)}.get(int.from_bytes(start[:4]))
