@@ -3,9 +3,10 @@
 import numpy as np
 from scipy import ndimage
 
-from jaxmnist.handwriting.lines import SLOPES, Mask, bridged, labelled, level_lines
+from jaxmnist.handwriting.lines import STEEPEST, Mask, bridged, labelled, level_lines
 
 GAP = 9  # pixels between the dashes of a box's line, at most
+TILTS = np.linspace(-STEEPEST, STEEPEST, 9).tolist()
 CELL = 4  # pixels a side of the cells in which boxes are looked for first
 RECTANGLE = 0.93  # least share of its rectangle that the region inside a box fills
 COVERED = 0.8  # least share of each side that a box's walls cover
@@ -109,5 +110,5 @@ def _thickness(ink: Mask, filled: Mask) -> int:
 def _rectangular(filled: Mask) -> bool:
     """Whether a region fills a rectangle, which may be tilted a little."""
     y, x = np.nonzero(filled & ~ndimage.minimum_filter(filled, 3))
-    areas = [(np.ptp(y + s * x) + 1) * (np.ptp(x - s * y) + 1) / (1 + s * s) for s in SLOPES] if y.size else [np.inf]
+    areas = [(np.ptp(y + s * x) + 1) * (np.ptp(x - s * y) + 1) / (1 + s * s) for s in TILTS] if y.size else [np.inf]
     return bool(filled.sum() >= RECTANGLE * min(areas))

@@ -6,7 +6,6 @@ from scipy import ndimage
 
 AROUND = np.ones((3, 3), bool)  # eight neighbours
 STEEPEST = 0.08  # pixels a pixel, 5 degrees: of printed lines
-SLOPES = tuple(step / 100 for step in range(-8, 9, 2))
 DRIFT = 3  # pixels by which a line may leave the nearest slope: long lines need finer slopes
 SHORTEST = 6  # pixels; what is shorter is no line
 
@@ -21,7 +20,7 @@ def labelled(mask: Mask) -> tuple[Int[np.ndarray, "height width"], list[tuple[sl
 
 def longer(box: tuple[slice, slice]) -> int:
     """The longer side of a rectangle."""
-    return max(side.stop - side.start for side in box)
+    return int(max(side.stop - side.start for side in box))
 
 
 def level_lines(mask: Mask, length: int) -> Mask:

@@ -10,7 +10,9 @@ from jaxmnist.handwriting.lines import Mask, bridged, crossed, labelled, level_l
 
 GAP = 9  # pixels between the dashes of a rule, at most
 LEAST_PICTURE = 32  # pixels on the longer side of a picture with more in it than a digit
+WHOLE = 0.95  # least share of the picture's side that a line from edge to edge covers
 ROOM = 12  # pixels around all strokes that are looked at; more than gaps are bridged by
+MOST = 0.9  # least share of a stroke's width that a level line in it covers
 LEAST_SIDE = 8  # pixels on the longer side of what can be a digit
 MARGIN = 0.15  # of the picture's side: holes and staples are nearer to an edge
 
@@ -80,7 +82,7 @@ def _through(kept: Mask) -> Mask:
     nothing = np.zeros_like(kept)
     if not (kept[:, :3].any() and kept[:, -3:].any()):
         return nothing
-    line = level_lines(bridged(kept, max(GAP, kept.shape[1] // 8 | 1)), int(0.95 * kept.shape[1])) & kept
+    line = level_lines(bridged(kept, max(GAP, kept.shape[1] // 8 | 1)), int(WHOLE * kept.shape[1])) & kept
     if not line.any():
         return nothing
     rest = kept & ~ndimage.maximum_filter(line, 3)
@@ -148,7 +150,7 @@ def _floating(kept: Mask) -> Mask:
 def _line_and_rest(kept: Mask, own: Mask) -> tuple[Mask, Mask]:
     """The level line that a stroke is or has, what else it has that is higher than its line is thick."""
     nothing = np.zeros_like(own)
-    line = level_lines(own, int(0.9 * own.shape[1])) & kept
+    line = level_lines(own, int(MOST * own.shape[1])) & kept
     thickness = _thickness(line)
     if not line.any() or thickness > 0.15 * np.count_nonzero(line.any(axis=0)):  # as thick as a digit's blobs
         return nothing, nothing
