@@ -35,13 +35,14 @@ class Options:
     """Read digits from pictures: PNG, JPEG, BMP, WebP or GIF of any size, dark on light or light on dark.
 
     A network knows only what it was trained on, so each picture is first made what MNIST would have made of it: paper
-    and ink are separated, uneven light is levelled, the digit is fitted into 20×20 pixels and its centre of mass put at
-    the centre of 28×28. The digit read is the one with the largest of the ten outputs, and the confidence is that
-    output; jaxmnist evaluate measures how often a network is right at each confidence. A reading is called doubtful
-    if the second largest output is less than 0.5 below it (as best's is on 3 % of MNIST's test images, more than half
-    of its mistakes among them), if no output reaches 0.3, if the strokes are wider than in all but 0.4 % of MNIST's
-    images, or if several stand side by side. Nonsense can pass all that: a network that has only seen digits
-    may be sure of a letter.
+    and ink are separated, shadows are levelled, printed boxes and lines left out, the digit is fitted into 20×20 pixels
+    and its centre of mass put at the centre of 28×28. The digit read is the one with the largest of the ten outputs,
+    and the confidence is that output; jaxmnist evaluate measures how often a network is right at each confidence.
+
+    A reading is called doubtful if the second largest output is less than 0.5 below it (as best's is on 3 % of MNIST's
+    test images, more than half of its mistakes among them), if no output reaches 0.3, if the strokes are wider than in
+    all but 0.4 % of MNIST's images, if several stand side by side, or if the digit touched something printed, or has a
+    line over or under it. Nonsense can pass all that: a network that has only seen digits may be sure of a letter.
     """
 
     images: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE…", help_behavior_hint="")]

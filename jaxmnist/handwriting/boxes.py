@@ -3,15 +3,14 @@
 import numpy as np
 from scipy import ndimage
 
-from jaxmnist.handwriting.lines import STEEPEST, Mask, bridged, labelled, level_lines
+from jaxmnist.handwriting.lines import GAP, STEEPEST, Mask, bridged, labelled, level_lines
 
-GAP = 9  # pixels between the dashes of a box's line, at most
 TILTS = np.linspace(-STEEPEST, STEEPEST, 9).tolist()
 CELL = 4  # pixels a side of the cells in which boxes are looked for first
 RECTANGLE = 0.93  # least share of its rectangle that the region inside a box fills
 COVERED = 0.8  # least share of each side that a box's walls cover
 HOLLOW = 0.6  # most ink in a box
-WHOLE = 0.92  # least share of a box's side that a line inside covers which is a wall, too
+WALL = 0.92  # least share of a box's side that a line inside covers which is a wall, too
 LEAST_DIGIT, LEAST_HEIGHT = 0.15, 8  # least height of what is in a box: by the box's, and in pixels
 
 
@@ -73,11 +72,11 @@ def _outline(kept: Mask, wall: Mask, free: tuple[bool, bool, bool, bool]) -> Mas
     if not filled.any() or not _rectangular(filled):
         return nothing
     ink = kept & filled
-    thickness = _thickness(ink, filled)
+    thickness = _wall_thickness(ink, filled)
     inside = ndimage.minimum_filter(filled, 2 * thickness + 3, mode="nearest")
     ink &= inside
     height, width = (int(np.count_nonzero(inside.any(axis=axis))) for axis in (1, 0))
-    ink &= ~_walls(ink, int(WHOLE * width), thickness) & ~_walls(ink.T, int(WHOLE * height), thickness).T
+    ink &= ~_walls(ink, int(WALL * width), thickness) & ~_walls(ink.T, int(WALL * height), thickness).T
     _, outlines = labelled(ink)
     tallest = max((rows.stop - rows.start for rows, _ in outlines), default=0)
     if tallest < max(LEAST_HEIGHT, LEAST_DIGIT * height):
@@ -94,7 +93,7 @@ def _walls(ink: Mask, length: int, thickness: int) -> Mask:
     return np.asarray(lines & np.array(thin)[labels])
 
 
-def _thickness(ink: Mask, filled: Mask) -> int:
+def _wall_thickness(ink: Mask, filled: Mask) -> int:
     """The outline's: along its sides, the run of ink from the outside inwards that three quarters don't exceed."""
     runs = []
     for turn in range(4):

@@ -8,6 +8,7 @@ AROUND = np.ones((3, 3), bool)  # eight neighbours
 STEEPEST = 0.08  # pixels a pixel, 5 degrees: of printed lines
 DRIFT = 3  # pixels by which a line may leave the nearest slope: long lines need finer slopes
 SHORTEST = 6  # pixels; what is shorter is no line
+GAP = 9  # pixels between the dashes of a line, at most
 
 Mask = Bool[np.ndarray, "height width"]
 

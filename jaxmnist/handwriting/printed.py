@@ -6,11 +6,10 @@ import numpy as np
 from scipy import ndimage
 
 from jaxmnist.handwriting.boxes import boxes
-from jaxmnist.handwriting.lines import Mask, bridged, crossed, labelled, level_lines, longer
+from jaxmnist.handwriting.lines import GAP, Mask, bridged, crossed, labelled, level_lines, longer
 
-GAP = 9  # pixels between the dashes of a rule, at most
 LEAST_PICTURE = 32  # pixels on the longer side of a picture with more in it than a digit
-WHOLE = 0.95  # least share of the picture's side that a line from edge to edge covers
+ACROSS = 0.95  # least share of the picture's side that a line from edge to edge covers
 ROOM = 12  # pixels around all strokes that are looked at; more than gaps are bridged by
 MOST = 0.9  # least share of a stroke's width that a level line in it covers
 LEAST_SIDE = 8  # pixels on the longer side of what can be a digit
@@ -42,7 +41,7 @@ def _found(kept: Mask, printed: Callable[[Mask], Mask]) -> Mask:
 
 def _along_edges(kept: Mask) -> Mask:
     """Strokes that run along an edge of the picture or lie in its corner, if there are others that touch no edge."""
-    if not any(edge.any() for edge in _edges(kept)) or not _inside(kept):
+    if not any(edge.any() for edge in _edges(kept)) or not _anything_inside(kept):
         return np.zeros_like(kept)
     labels, outlines = labelled(kept)
     edges = _edges(labels)
@@ -59,7 +58,7 @@ def _edges(values: np.ndarray) -> tuple[np.ndarray, ...]:
     return values[0], values[-1], values[:, 0], values[:, -1]
 
 
-def _inside(kept: Mask) -> bool:
+def _anything_inside(kept: Mask) -> bool:
     """Whether a stroke that can be a digit touches no edge of the picture."""
     labels, outlines = labelled(kept)
     touching = np.unique(np.concatenate(_edges(labels)))
@@ -82,11 +81,11 @@ def _through(kept: Mask) -> Mask:
     nothing = np.zeros_like(kept)
     if not (kept[:, :3].any() and kept[:, -3:].any()):
         return nothing
-    line = level_lines(bridged(kept, max(GAP, kept.shape[1] // 8 | 1)), int(WHOLE * kept.shape[1])) & kept
+    line = level_lines(bridged(kept, max(GAP, kept.shape[1] // 8 | 1)), int(ACROSS * kept.shape[1])) & kept
     if not line.any():
         return nothing
     rest = kept & ~ndimage.maximum_filter(line, 3)
-    aside = kept[[0, -1]].any() and not _inside(rest)
+    aside = kept[[0, -1]].any() and not _anything_inside(rest)
     if aside or max(map(longer, labelled(rest)[1]), default=0) < LEAST_SIDE:
         return nothing
     return np.asarray(line & ~crossed(kept & ~line, line))
