@@ -5,7 +5,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -15,7 +15,7 @@ from jaxtyping import Float, UInt8
 
 from jaxmnist.cli.console import BAD_INPUT, complain, progress, say
 from jaxmnist.cli.options import DataOptions, OptionalPath, RunName, run_name, select_device
-from jaxmnist.handwriting.decode import read_file, read_stream
+from jaxmnist.handwriting.decode import is_of_macos, read_file, read_stream
 from jaxmnist.handwriting.doubts import doubts
 from jaxmnist.handwriting.normalise import Normalised, normalise, split
 from jaxmnist.metrics import outputs
@@ -143,7 +143,7 @@ def _inside(folder: Path) -> list[str]:
 
     What macOS (`._7.png`) and others hide there isn't counted, nor are folders.
     """
-    files = [path for path in sorted(folder.iterdir()) if not _is_of_macos(path)]
+    files = [path for path in sorted(folder.iterdir()) if not is_of_macos(path)]
     pictures = [str(path) for path in files if path.suffix.lower() in SUFFIXES]
     others = Counter(
         path.suffix.lower() or "without a suffix"
@@ -158,15 +158,6 @@ def _inside(folder: Path) -> list[str]:
         count = f"{others.total():,} other file{'s' if others.total() > 1 else ''}"
         say(f"note: {folder}: {count} passed over ({kinds})", on_stderr=True)
     return pictures
-
-
-def _is_of_macos(path: Path) -> bool:
-    """Whether a file is what macOS keeps beside another one on foreign disks (AppleDouble), by its name or content."""
-    with suppress(OSError):
-        if path.is_file() and not path.name.startswith("._"):
-            with path.open("rb") as file:
-                return file.read(4) == b"\x00\x05\x16\x07"
-    return path.name.startswith("._")
 
 
 def _normalised_digits(names: Sequence[str], options: Options, errors: Errors) -> tuple[list[Digit], list[np.ndarray]]:
