@@ -270,6 +270,15 @@ def touched_box(scene):
     scene.rectangle(*edges, *scene.pen())
 
 
+def tight_box(scene):
+    """A square box as large as the digit, which so touches two sides or more."""
+    scene.height *= 0.8
+    top, left, bottom, right = scene.write(scene.digits[0], *scene.random.uniform(0.45, 0.55, 2))
+    half = max(bottom - top, right - left) * scene.random.uniform(0.49, 0.54)
+    y, x = (top + bottom) / 2, (left + right) / 2
+    scene.rectangle(y - half, x - half, y + half, x + half, *scene.pen(), tilt=scene.random.uniform(-0.04, 0.04))
+
+
 def partial_box(scene):
     scene.height *= 0.9
     scene.write(scene.digits[0], *scene.random.uniform(0.45, 0.55, 2))
@@ -446,7 +455,7 @@ def scan_edge_and_rule(scene):
 
 KINDS = {kind.__name__: kind for kind in (
     clean, filled, near_edge, low_resolution, grainy, soft_shadow, sharp_shadow, two_shadows, lamp_and_shadow, flash, vignette,  # noqa: E501
-    box, tilted_box, rounded_box, dashed_box, thick_box, touched_box, partial_box, neighbours, boxed_in_shadow,
+    box, tilted_box, rounded_box, dashed_box, thick_box, touched_box, tight_box, partial_box, neighbours, boxed_in_shadow,  # noqa: E501
     frame, tilted_frame, blackboard, scan_edge, desk, page_edge, rule_below, rule_above, rule_touched, scan_edge_and_rule,  # noqa: E501
     ruled_paper, squared_paper, holes, staple)}  # fmt: skip
 
@@ -466,26 +475,39 @@ def photograph(kind, digit, random):
     return scene.taken()
 
 
-def row(digits, random, boxes=True):
-    """A row of digits: each in its box, in a comb of boxes, or on a rule; bytes, and grey."""
+def row(digits, random, printed="boxes"):
+    """A row of digits: each in its box or touching boxes, on a rule, or on a comb; bytes, and grey."""
     pitch = int(np.exp(random.uniform(np.log(50), np.log(160))))
     gap = int(pitch * random.uniform(0.05, 0.3))
     shape = (int(pitch * random.uniform(1.3, 2)), pitch * len(digits) + gap * (len(digits) + 1))
     height = pitch * random.uniform(0.4, 0.65)
     scene = Scene(random, digits, shape, height / min(shape))
-    comb = boxes and random.random() < 0.4
+    together = printed == "comb" or (printed == "boxes" and random.random() < 0.4)
     width, dark = scene.pen()
     tall = min(pitch * random.uniform(1, 1.3), 0.9 * shape[0])
     top, bottom = shape[0] / 2 - tall / 2, shape[0] / 2 + tall / 2
-    step = pitch if comb else pitch + gap
+    step = pitch if together else pitch + gap
     for index, digit in enumerate(digits):
         left = gap + index * step
         middle = (left + pitch / 2) / shape[1]
         scene.write(
             digit, 0.5 + random.uniform(-0.05, 0.05), middle + random.uniform(-0.05, 0.05) * pitch / shape[1], height
         )
-        if boxes:
+        if printed == "boxes":
             scene.rectangle(top, left, bottom, left + pitch, width, dark)
-    if not boxes:
+    if printed == "rule":
         scene.lines([((-9, bottom), (shape[1] + 9, bottom + random.uniform(-0.03, 0.03) * shape[0]))], width, dark)
+    if printed == "comb":
+        base = max(written[2] for written in scene.boxes) + random.uniform(0.05, 0.35) * height
+        tick, tilt, over = (
+            random.uniform(0.25, 0.8) * height,
+            random.uniform(-0.01, 0.01),
+            random.choice([0, 0, 9 * gap]),
+        )
+        ends = gap - over, gap + len(digits) * pitch + over
+        scene.lines(
+            [(((ends[0], base + tilt * ends[0])), (ends[1], base + tilt * ends[1]))]
+            + [((x + tilt * tick, base + tilt * x - tick), (x, base + tilt * x))
+               for x in gap + pitch * np.arange(len(digits) + 1)],
+            width, dark)  # fmt: skip
     return scene.taken()

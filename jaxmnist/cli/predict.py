@@ -5,7 +5,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -15,7 +15,7 @@ from jaxtyping import Float, UInt8
 
 from jaxmnist.cli.console import BAD_INPUT, complain, progress, say
 from jaxmnist.cli.options import DataOptions, OptionalPath, RunName, run_name, select_device
-from jaxmnist.handwriting.decode import read_file, read_stream
+from jaxmnist.handwriting.decode import is_of_macos, read_file, read_stream
 from jaxmnist.handwriting.doubts import doubts
 from jaxmnist.handwriting.normalise import Normalised, normalise, split
 from jaxmnist.metrics import outputs
@@ -35,13 +35,14 @@ class Options:
     """Read digits from pictures: PNG, JPEG, BMP, WebP or GIF of any size, dark on light or light on dark.
 
     A network knows only what it was trained on, so each picture is first made what MNIST would have made of it: paper
-    and ink are separated, uneven light is levelled, the digit is fitted into 20×20 pixels and its centre of mass put at
-    the centre of 28×28. The digit read is the one with the largest of the ten outputs, and the confidence is that
-    output; jaxmnist evaluate measures how often a network is right at each confidence. A reading is called doubtful
-    if the second largest output is less than 0.5 below it (as best's is on 3 % of MNIST's test images, more than half
-    of its mistakes among them), if no output reaches 0.3, if the strokes are wider than in all but 0.4 % of MNIST's
-    images, or if several stand side by side. Nonsense can pass all that: a network that has only seen digits
-    may be sure of a letter.
+    and ink are separated, shadows are levelled, printed boxes and lines left out, the digit is fitted into 20×20 pixels
+    and its centre of mass put at the centre of 28×28. The digit read is the one with the largest of the ten outputs,
+    and the confidence is that output; jaxmnist evaluate measures how often a network is right at each confidence.
+
+    A reading is called doubtful if the second largest output is less than 0.5 below it (as best's is on 3 % of MNIST's
+    test images, more than half of its mistakes among them), if no output reaches 0.3, if the strokes are wider than in
+    all but 0.4 % of MNIST's images, if several stand side by side, or if the digit touched something printed, or has a
+    line over or under it. Nonsense can pass all that: a network that has only seen digits may be sure of a letter.
     """
 
     images: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE…", help_behavior_hint="")]
@@ -142,7 +143,7 @@ def _inside(folder: Path) -> list[str]:
 
     What macOS (`._7.png`) and others hide there isn't counted, nor are folders.
     """
-    files = [path for path in sorted(folder.iterdir()) if not _is_of_macos(path)]
+    files = [path for path in sorted(folder.iterdir()) if not is_of_macos(path)]
     pictures = [str(path) for path in files if path.suffix.lower() in SUFFIXES]
     others = Counter(
         path.suffix.lower() or "without a suffix"
@@ -157,15 +158,6 @@ def _inside(folder: Path) -> list[str]:
         count = f"{others.total():,} other file{'s' if others.total() > 1 else ''}"
         say(f"note: {folder}: {count} passed over ({kinds})", on_stderr=True)
     return pictures
-
-
-def _is_of_macos(path: Path) -> bool:
-    """Whether a file is what macOS keeps beside another one on foreign disks (AppleDouble), by its name or content."""
-    with suppress(OSError):
-        if path.is_file() and not path.name.startswith("._"):
-            with path.open("rb") as file:
-                return file.read(4) == b"\x00\x05\x16\x07"
-    return path.name.startswith("._")
 
 
 def _normalised_digits(names: Sequence[str], options: Options, errors: Errors) -> tuple[list[Digit], list[np.ndarray]]:

@@ -36,16 +36,19 @@ from elsewhere, paper and ink must be separated first. The steps, in plain arith
    more ink than 0.7 × contrast don't count: small pictures are full of strokes' edges, which aren't noise. The picture
    is blank if the contrast is below 0.05, and all noise if it is below 5 σ.
 5. **Strokes.** A pixel belongs to a stroke if its ink is above max(0.3 × contrast, 4 σ). In pictures of at least 32
-   pixels, what is printed is dropped, if other strokes are left. *Boxes*: walls, dashes bridged, around a region that
-   fills its rectangle (tilted by up to 5°) to 0.9, with a stroke inside; up to two sides may lie beyond the picture.
-   *Edges*: what covers 0.4 of an edge or a corner, if something as long as 8 pixels touches no edge. *Rules*: straight
-   lines from edge to edge, or level ones 1.2 times as long as anything else, or, where a digit touches them, longer
-   than it on both sides by 0.3 of its height (0.6 if they are as thick as its pen). Where a digit crosses a line, the
-   crossing stays. *Marks*: strokes near an edge, smaller than 0.4 of the largest and half of that away from it. `boxes`
-   and `printed` have every detail; in a drawing without print this step changes nothing. Of the connected strokes
-   (eight neighbours) those with less than 1/20 of the largest one's pixels are specks, and dropped. `split` goes
-   through the strokes by their left ends: one that shares at least half the columns of the narrower of the two with
-   the group so far joins it, and any other starts the next group. More than 20 groups are all noise.
+   pixels, what is printed is dropped, if other strokes are left. It is looked for in ink above max(0.2 × contrast, 4 σ)
+   because faint print is less broken there. *Boxes*: walls, dashes bridged, around a region that fills its rectangle
+   (tilted by up to 5°) to 0.93, with a stroke inside; up to two sides may lie beyond the picture. *Edges*: what covers
+   0.4 of an edge or a corner, if something as long as 8 pixels touches no edge. *Rules*: straight lines from edge to
+   edge, or level ones 1.2 times as long as anything that doesn't touch them is high, or, where a digit touches them,
+   longer than it on both sides by 0.3 of its height (0.6 if they are as thick as its pen). *Ticks* of a comb: at least
+   two upright strokes on such a level line, as thin as it, as high as each other, and lower than the digits, of which
+   there is at most one more than of ticks; the line is three times as long as they are high. Where a digit crosses a
+   line, the crossing stays. *Marks*: strokes near an edge, smaller than 0.4 of the largest and half of that away from
+   it. `boxes` and `printed` have every detail; in a drawing without print this step changes nothing. Of the connected
+   strokes (eight neighbours) those with less than 1/20 of the largest one's pixels are specks, and dropped. `split`
+   goes through the strokes by their left ends: one that shares at least half the columns of the narrower of the two
+   with the group so far joins it, and any other starts the next group. More than 20 groups are all noise.
 6. **Crop** to the strokes' box. From every pixel subtract 2 × 1.4826 × the median of |ink| over all pixels in no
    stroke or speck, which is what is left of the paper; what falls below 0 becomes 0. The strokes' length is π/8 ×
    the number of edges between pixels inside and outside them; above 6 × the box's longer side it is all noise.

@@ -4,6 +4,7 @@ import io
 import re
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,15 @@ def read_stream(read: Callable[[int], bytes], name: str) -> UInt8[np.ndarray, "h
     if len(content) > MOST_STREAM_BYTES:
         raise ValueError(f"{name}: more than {MOST_STREAM_BYTES // 1_000_000} MB, expected one picture")
     return _decode(io.BytesIO(content), name)
+
+
+def is_of_macos(path: Path) -> bool:
+    """Whether a file is what macOS keeps beside another one on foreign disks (AppleDouble), by its name or content."""
+    with suppress(OSError):
+        if path.is_file() and not path.name.startswith("._"):
+            with path.open("rb") as file:
+                return file.read(4) == b"\x00\x05\x16\x07"
+    return path.name.startswith("._")
 
 
 def _decode(file: io.BytesIO | io.BufferedReader, name: str) -> UInt8[np.ndarray, "height width"]:

@@ -19,8 +19,13 @@ UNEVEN = 1.12  # least ratio of the brightest and the darkest paper that is leve
 def shrink(values: Shaped[np.ndarray, "height width"], block: int) -> Float[np.ndarray, "rows columns"]:
     """Means of blocks of block×block values; a side that isn't a multiple is extended by copies of its last."""
     padded = np.pad(values, [(0, -side % block) for side in values.shape], mode="edge")
-    blocks = padded.reshape(len(padded) // block, block, -1, block)
-    return np.asarray(blocks.sum(axis=1, dtype=float).sum(axis=2) / block**2)
+    rows = padded[::block].astype(float)
+    for first in range(1, block):
+        rows += padded[first::block]
+    means = rows[:, ::block].copy()
+    for first in range(1, block):
+        means += rows[:, first::block]
+    return means / block**2
 
 
 def paper(light: Float[np.ndarray, "height width"]) -> tuple[Float[np.ndarray, "height width"], bool]:

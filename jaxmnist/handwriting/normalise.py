@@ -56,7 +56,7 @@ def split(grey: UInt8[np.ndarray, "height width"]) -> list[Normalised | ValueErr
 
 def _normalised(segmented: Segmented, strokes: Bool[np.ndarray, "height width"], shape: tuple[int, ...]) -> Normalised:
     """Steps 6 to 9 for some of the strokes; the others in their box are left out."""
-    (crop,) = ndimage.find_objects(strokes.astype(int))
+    (crop,) = ndimage.find_objects(strokes.astype(np.int8))
     own, others = strokes[crop], (segmented.groups[crop] > 0) & ~strokes[crop]
     digit = np.where(others, 0, np.maximum(segmented.ink[crop] - 2 * segmented.paper_spread, 0))
     if not digit.any():
@@ -72,7 +72,8 @@ def _normalised(segmented: Segmented, strokes: Bool[np.ndarray, "height width"],
     bottom, right = (min(line.stop * block, size) for line, size in zip(crop, shape, strict=True))
     box = (crop[0].start * block, crop[1].start * block, bottom, right)
     image = centre(_fit(digit, pen < FINE_PEN))
-    touches = bool((ndimage.maximum_filter(segmented.printed, 3) & strokes).any())
+    printed = segmented.printed
+    touches = bool(printed.any() and (ndimage.maximum_filter(printed, 3) & strokes).any())
     groups = int(segmented.groups.max())
     return Normalised(image, segmented.dark_on_light, box, pen, groups, touches, _barred(own))
 

@@ -6,12 +6,14 @@ import numpy as np
 from scipy import ndimage
 
 from jaxmnist.handwriting.boxes import boxes
-from jaxmnist.handwriting.lines import AROUND, Mask, bridged, crossed, level_lines
+from jaxmnist.handwriting.lines import GAP, Mask, bridged, crossed, labelled, level_lines, longer
 
-GAP = 9  # pixels between the dashes of a rule, at most
 LEAST_PICTURE = 32  # pixels on the longer side of a picture with more in it than a digit
+ACROSS = 0.95  # least share of the picture's side that a line from edge to edge covers
 ROOM = 12  # pixels around all strokes that are looked at; more than gaps are bridged by
+MOST = 0.9  # least share of a stroke's width that a level line in it covers
 LEAST_SIDE = 8  # pixels on the longer side of what can be a digit
+MARGIN = 0.15  # of the picture's side: holes and staples are nearer to an edge
 
 
 def without_printed(strokes: Mask) -> Mask:
@@ -20,9 +22,9 @@ def without_printed(strokes: Mask) -> Mask:
     if not kept.any() or max(kept.shape) < LEAST_PICTURE:
         return kept
     for printed in (boxes, _along_edges, _rules, _marks):
-        left = kept & ~_found(kept, printed)
-        if left.any():
-            kept = left
+        found = _found(kept, printed)
+        if found.any() and (kept & ~found).any():
+            kept = kept & ~found
     return kept
 
 
@@ -30,7 +32,7 @@ def _found(kept: Mask, printed: Callable[[Mask], Mask]) -> Mask:
     """What a function finds to be printed; most of a picture is empty, so only around the strokes if it may."""
     if printed in (_along_edges, _marks):  # they measure the picture
         return printed(kept)
-    ((rows, columns),) = ndimage.find_objects(kept.astype(int))
+    ((rows, columns),) = ndimage.find_objects(kept.astype(np.int8))
     crop = tuple(slice(max(side.start - ROOM, 0), side.stop + ROOM) for side in (rows, columns))
     found = np.zeros_like(kept)
     found[crop] = printed(kept[crop])
@@ -39,23 +41,38 @@ def _found(kept: Mask, printed: Callable[[Mask], Mask]) -> Mask:
 
 def _along_edges(kept: Mask) -> Mask:
     """Strokes that run along an edge of the picture or lie in its corner, if there are others that touch no edge."""
-    labels, _ = ndimage.label(kept, AROUND)
-    sides = [labels[0], labels[-1], labels[:, 0], labels[:, -1]]
-    touching = np.unique(np.concatenate(sides))
-    outlines = ndimage.find_objects(labels)
-    inside = [box for label, box in enumerate(outlines, start=1) if label not in touching]
+    if not any(edge.any() for edge in _edges(kept)) or not _anything_inside(kept):
+        return np.zeros_like(kept)
+    labels, outlines = labelled(kept)
+    edges = _edges(labels)
     along = np.zeros(len(outlines) + 1, bool)
-    if any(max(side.stop - side.start for side in box) >= LEAST_SIDE for box in inside):
-        corners = labels[[0, 0, -1, -1], [0, -1, 0, -1]]
-        for label in touching[touching > 0]:
-            along[label] = label in corners or max(np.mean(side == label) for side in sides) > 0.4
+    along[labels[[0, 0, -1, -1], [0, -1, 0, -1]]] = True
+    for label in np.unique(np.concatenate(edges)):
+        along[label] |= max(np.mean(edge == label) for edge in edges) > 0.4
+    along[0] = False
     return np.asarray(along[labels])
 
 
+def _edges(values: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The four edges of a picture."""
+    return values[0], values[-1], values[:, 0], values[:, -1]
+
+
+def _anything_inside(kept: Mask) -> bool:
+    """Whether a stroke that can be a digit touches no edge of the picture."""
+    labels, outlines = labelled(kept)
+    touching = np.unique(np.concatenate(_edges(labels)))
+    return any(longer(box) >= LEAST_SIDE for label, box in enumerate(outlines, start=1) if label not in touching)
+
+
 def _rules(kept: Mask) -> Mask:
-    """Straight lines through the whole picture, or under or over everything and longer."""
-    through = _through(kept) | _through(kept.T).T
+    """Straight lines through the whole picture, or under or over everything and longer, and ticks on them."""
+    level = _through(kept)
+    through = level | _through(kept.T).T | _through((kept & ~level).T).T  # a frame's sides, and what crosses rules
     left = kept & ~through
+    if level.any():
+        through |= _ticks(left, level)
+        left &= ~through
     return np.asarray(through | _floating(left)) if left.any() else through
 
 
@@ -64,72 +81,91 @@ def _through(kept: Mask) -> Mask:
     nothing = np.zeros_like(kept)
     if not (kept[:, :3].any() and kept[:, -3:].any()):
         return nothing
-    line = level_lines(bridged(kept, 1, max(GAP, kept.shape[1] // 8 | 1)), int(0.95 * kept.shape[1])) & kept
+    line = level_lines(bridged(kept, max(GAP, kept.shape[1] // 8 | 1)), int(ACROSS * kept.shape[1])) & kept
+    if not line.any():
+        return nothing
     rest = kept & ~ndimage.maximum_filter(line, 3)
-    aside = kept[[0, -1]].any() and not _inside(rest)
-    if aside or max(_sizes(rest), default=0) < LEAST_SIDE:
+    aside = kept[[0, -1]].any() and not _anything_inside(rest)
+    if aside or max(map(longer, labelled(rest)[1]), default=0) < LEAST_SIDE:
         return nothing
     return np.asarray(line & ~crossed(kept & ~line, line))
 
 
-def _sizes(mask: Mask) -> list[int]:
-    """The longer side of every stroke."""
-    labels, _ = ndimage.label(mask, AROUND)
-    return [max(side.stop - side.start for side in box) for box in ndimage.find_objects(labels)]
+def _ticks(rest: Mask, line: Mask) -> Mask:
+    """A comb's ticks: upright strokes on a line, as thin and as high as each other, among digits that are higher."""
+    labels, outlines = labelled(rest)
+    columns = np.flatnonzero(line.any(axis=0))
+    spans = np.array([(0, 0, 0), *((rows.stop - rows.start, one.start, one.stop) for rows, one in outlines)])
+    heights, middles = spans[:, 0], spans[:, 1:].mean(axis=1)
+    widths = spans[:, 2] - spans[:, 1]
+    on_line = np.isin(np.arange(len(spans)), labels[ndimage.maximum_filter(line, 9)])
+    ticks = on_line & (widths < heights) & (widths <= 1.5 * _thickness(line) + 0.1 * heights + 2)
+    height = np.median(heights[ticks]) if ticks.any() else 0
+    ticks &= np.abs(heights - height) <= 0.25 * height + 2
+    digits = ~ticks & (heights > height / 0.8) & (middles > columns[0]) & (middles < columns[-1])
+    few = ticks.sum() < max(2, digits.sum() - 1) or len(columns) < 3 * height
+    if few or max(heights[digits], default=0) < LEAST_SIDE:
+        return np.zeros_like(rest)
+    ticks |= on_line & (heights > 0) & (heights <= 1.2 * height)  # broken ones, and ends with a piece of the line
+    return np.asarray(ticks[labels])
 
 
-def _inside(rest: Mask) -> bool:
-    """Whether a stroke touches no edge of the picture."""
-    labels, _ = ndimage.label(rest, AROUND)
-    touching = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
-    sizes = [max(side.stop - side.start for side in box) for box in ndimage.find_objects(labels)]
-    return any(size >= LEAST_SIDE for label, size in enumerate(sizes, start=1) if label not in touching)
+def _thickness(line: Mask) -> float:
+    """The mean thickness of a level line."""
+    return float(line.sum() / max(1, np.count_nonzero(line.any(axis=0))))
 
 
 def _floating(kept: Mask) -> Mask:
     """Level lines that end on the paper, longer than what else there is, on both sides if they touch it."""
     printed = np.zeros_like(kept)
-    labels, _ = ndimage.label(bridged(kept, 1, GAP), AROUND)
-    outlines = ndimage.find_objects(labels)
-    lines = []
+    labels, outlines = labelled(bridged(kept, GAP))
+    strokes, rectangles = labelled(kept)
     for label, box in enumerate(outlines, start=1):
-        own = labels[box] == label
-        line = level_lines(own, int(0.75 * own.shape[1])) & kept[box]
-        if line.sum() > 0.15 * np.count_nonzero(line.any(axis=0)) ** 2:  # as thick as a digit's blobs
-            line = np.zeros_like(line)
-        rest = kept[box] & own & ~ndimage.maximum_filter(line, (5, 3))
-        thickness = line.sum() / max(1, np.count_nonzero(line.any(axis=0)))
-        lines.append((own, line, _tall(rest, 1.5 * thickness + 2), thickness))
-    tallest = max(
-        (max(np.ptp(np.flatnonzero(kept[box].any(axis=axis))) + 1 for axis in (0, 1))
-         for box, (_own, line, rest, _thickness) in zip(outlines, lines, strict=True) if not line.any() or rest.any()),
-        default=0,
-    )  # fmt: skip
-    for box, (own, line, rest, thickness) in zip(outlines, lines, strict=True):
+        if longer(box) < LEAST_SIDE:
+            continue
+        own = kept[box] & (labels[box] == label)
+        line, rest = _line_and_rest(own, labels[box] == label)
         if not line.any():
             continue
-        columns = np.flatnonzero(line.any(axis=0))
-        length = np.ptp(columns) + 1
-        if not rest.any():
-            alone = (kept[box] & own & ~line).sum() <= 0.25 * line.sum()
-            if alone and tallest >= LEAST_SIDE and length >= 1.2 * tallest:
-                printed[box] |= line
-            continue
-        ys, xs = np.nonzero(rest)
-        overhang = min(xs.min() - columns[0], columns[-1] - xs.max())
-        height = np.ptp(ys) + 1
-        least = 0.6 if thickness > 0.75 * _pen(rest) else 0.3
-        if height >= LEAST_SIDE and overhang >= least * height:
-            printed[box] |= line & ~crossed(kept[box] & ~line, line)
+        whole = np.zeros_like(kept)
+        whole[box] = line
+        ticks = _ticks(kept & ~ndimage.maximum_filter(whole, (5, 3)), whole)
+        ticks = ndimage.maximum_filter(ticks, (5, 1))[box] & own & ~line  # down to the line
+        rest &= ~ticks
+        touching = np.unique(strokes[box][line])
+        tallest = max(
+            (one[0].stop - one[0].start for n, one in enumerate(rectangles, start=1) if n not in touching), default=0
+        )
+        is_rule = LEAST_SIDE <= tallest <= np.count_nonzero(line.any(axis=0)) / 1.2
+        if rest.any():
+            is_rule = (is_rule and ticks.any()) or _overhangs(line, rest)
+        else:
+            is_rule &= (own & ~line & ~ticks).sum() <= 0.25 * line.sum()
+        if is_rule:
+            printed[box] |= ticks | (line & ~crossed(own & ~line & ~ticks, line))
     return printed
 
 
-def _tall(mask: Mask, least: float) -> Mask:
-    """The strokes that are higher than some pixels."""
-    labels, count = ndimage.label(mask, AROUND)
-    tall = np.zeros(count + 1, bool)
-    tall[1:] = [rows.stop - rows.start > least for rows, _ in ndimage.find_objects(labels)]
-    return np.asarray(tall[labels])
+def _line_and_rest(kept: Mask, own: Mask) -> tuple[Mask, Mask]:
+    """The level line that a stroke is or has, what else it has that is higher than its line is thick."""
+    nothing = np.zeros_like(own)
+    line = level_lines(own, int(MOST * own.shape[1])) & kept
+    thickness = _thickness(line)
+    if not line.any() or thickness > 0.15 * np.count_nonzero(line.any(axis=0)):  # as thick as a digit's blobs
+        return nothing, nothing
+    labels, outlines = labelled(kept & own & ~ndimage.maximum_filter(line, (5, 3)))
+    tall = np.array([False, *(rows.stop - rows.start > 1.5 * thickness + 2 for rows, _ in outlines)])[labels]
+    return line, tall
+
+
+def _overhangs(line: Mask, rest: Mask) -> bool:
+    """Whether a level line is longer than what touches it, on both sides."""
+    columns = np.flatnonzero(line.any(axis=0))
+    ys, xs = np.nonzero(rest)
+    overhang = min(xs.min() - columns[0], columns[-1] - xs.max())
+    height = np.ptp(ys) + 1
+    least = 0.6 if _thickness(line) > 0.75 * _pen(rest) else 0.3
+    return bool(height >= LEAST_SIDE and overhang >= least * height)
 
 
 def _pen(pixels: Mask) -> float:
@@ -140,13 +176,15 @@ def _pen(pixels: Mask) -> float:
 
 def _marks(kept: Mask) -> Mask:
     """Small strokes near an edge and far from the largest one, such as punched holes and staples."""
-    labels, count = ndimage.label(kept, AROUND)
-    outlines = ndimage.find_objects(labels)
-    sizes = [max(side.stop - side.start for side in box) for box in outlines]
-    marks = np.zeros(count + 1, bool)
+    height, width = (int(np.ceil(MARGIN * side)) for side in kept.shape)
+    if np.count_nonzero(kept) == np.count_nonzero(kept[height:-height, width:-width]):
+        return np.zeros_like(kept)
+    labels, outlines = labelled(kept)
+    sizes = [longer(box) for box in outlines]
+    marks = np.zeros(len(outlines) + 1, bool)
     main = outlines[int(np.argmax(sizes))]
     for label, (box, size) in enumerate(zip(outlines, sizes, strict=True), start=1):
         gap = max(max(one.start - other.stop, other.start - one.stop) for one, other in zip(box, main, strict=True))
         margins = [min(side.start, length - side.stop) / length for side, length in zip(box, kept.shape, strict=True)]
-        marks[label] = size < 0.4 * max(sizes) < 2 * gap and min(margins) < 0.15
+        marks[label] = size < 0.4 * max(sizes) < 2 * gap and min(margins) < MARGIN
     return np.asarray(marks[labels])

@@ -12,8 +12,10 @@ from jaxmnist.handwriting.printed import without_printed
 
 LONGEST_SIDE, MOST_PIXELS = 400, 200 * 200  # of a shrunken picture
 LEAST_CONTRAST, INK_SHARE, SPECK_SHARE, MOST_DIGITS = 0.05, 0.3, 0.05, 20
+FAINT_SHARE = 0.2  # instead of INK_SHARE where print is looked for, which so is less broken
 LEAST_SIGNAL, NOISE_LIMIT = 5, 4  # × the noise: the least contrast of a picture, and the least ink of a stroke's pixel
 # At 0.5, most skewed noise of 28×28 pixels would pass for strokes; at 1, a fifth of the 8×8 digits for noise.
+
 STEP_SHARE = 0.7
 
 
@@ -59,7 +61,8 @@ def segment(grey: np.ndarray) -> Segmented:
             f"least {LEAST_SIGNAL} times; use a cleaner picture"
         )
     inked = ink > max(INK_SHARE * contrast, NOISE_LIMIT * noise)
-    digits = without_printed(inked)
+    digits = inked & without_printed(ink > max(FAINT_SHARE * contrast, NOISE_LIMIT * noise))
+    digits = digits if digits.any() else inked
     ink = np.where(inked & ~digits, 0, ink)
     strokes, _ = ndimage.label(digits, np.ones((3, 3)))
     groups = _side_by_side(strokes)
