@@ -10,19 +10,19 @@ NETWORK = init(jax.random.key(1), (784, 3, 10))
 
 
 def save(folder, index, grid_sha256="a"):
-    return groups.save(folder, index, MEASURED, 1.5, NETWORK, grid_sha256)
+    return groups.save_group(folder, index, MEASURED, 1.5, NETWORK, grid_sha256)
 
 
 def test_groups_are_read_as_they_were_saved(tmp_path):
     saved = save(tmp_path, 0)
     save(tmp_path, 2)
-    finished, warnings = groups.read(tmp_path, 3, "a")
+    finished, warnings = groups.read_groups(tmp_path, 3, "a")
     assert (list(finished), warnings) == ([0, 2], [])
     for read in (saved, finished[2]):
         assert set(read) == {*MEASURED, "seconds"}
         assert read["seconds"] == 1.5
         assert all(np.array_equal(read[name], array) for name, array in MEASURED.items())
-    best = groups.best(tmp_path, 2, (784, 3, 10))
+    best = groups.read_best(tmp_path, 2, (784, 3, 10))
     assert all(map(np.array_equal, jax.tree.leaves(best), jax.tree.leaves(NETWORK)))
 
 
@@ -31,7 +31,7 @@ def test_a_damaged_group_is_left_out_with_a_warning(tmp_path):
         save(tmp_path, index)
     path = tmp_path / "groups" / "000001.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    finished, (warning,) = groups.read(tmp_path, 2, "a")
+    finished, (warning,) = groups.read_groups(tmp_path, 2, "a")
     assert list(finished) == [0]
     assert "000001.safetensors" in warning
     assert warning.endswith("its group is trained again")
@@ -43,4 +43,4 @@ def test_groups_of_another_grid_are_refused(index, grid, tmp_path):
     path = tmp_path / "groups" / "000000.safetensors"
     path.rename(path.with_name(f"{index:06}.safetensors"))
     with pytest.raises(ValueError, match=f"00000{index}.safetensors: is a group of another grid"):
-        groups.read(tmp_path, 2, "a")
+        groups.read_groups(tmp_path, 2, "a")

@@ -128,16 +128,16 @@ def run(given: GridOptions | ResumeOptions, command: Command) -> int:
         new = run_folder.created(options.run_dir, Path(command.table).stem.replace("_", "-"))
         with run_folder.joined(existing, part) if existing else new as path:
             job = Job(path, command.name, options, splits, asked, grid, sha256, mesh)
-            _record(job)
+            _identify(job)
             again = f"{started_as(command.name)} --resume {shlex.quote(str(path))}"
             with resumed_by(f"{again} --shard {shard}/{shards}" if part else again):
-                finished, all_groups = _train(job, command.table, shard, shards), len(study.groups(grid))
+                finished, all_groups = _train_share(job, command.table, shard, shards), len(study.groups(grid))
                 if len(finished) < all_groups:
                     say(f"{len(finished):,} of {all_groups:,} groups are finished. When all shards are: {again}")
                     return 0
                 result = _write_table(job, command.table, finished)
                 seconds = sum(float(arrays["seconds"]) for arrays in finished.values())
-                command.finish(job, result, *_summary(job, result, seconds))
+                command.finish(job, result, *_in_words_and_numbers(job, result, seconds))
     return 0
 
 
@@ -178,7 +178,7 @@ def best_network(job: Job, result: study.Result) -> Params:
             if group.settings[best] == setting:
                 kept.append((float(scores[setting, group.fold, group.starts[best]]), index))
     if kept:
-        return files.best(job.folder, min(kept)[1], job.grid.configs[setting].sizes)
+        return files.read_best(job.folder, min(kept)[1], job.grid.configs[setting].sizes)
     group = next(group for group in divided if setting in group.settings)
     (trained,) = study.train_groups(job.key, job.grid, job.splits.train, [group], mesh=job.mesh)
     row = group.settings.index(setting)
@@ -203,7 +203,7 @@ def _recorded(folder: Path, command: Command) -> GridOptions:
     return dataclasses.replace(options, data=data)
 
 
-def _record(job: Job) -> None:
+def _identify(job: Job) -> None:
     """Write config.json, or check that the one that is there is of the same grid and data."""
     path = job.folder / "config.json"
     if path.exists():
@@ -218,10 +218,10 @@ def _record(job: Job) -> None:
     write_json(path, content)
 
 
-def _train(job: Job, table: str, shard: int, shards: int) -> dict[int, Mapping[str, Any]]:
+def _train_share(job: Job, table: str, shard: int, shards: int) -> dict[int, Mapping[str, Any]]:
     """Train the missing groups of a shard; return all that are finished, those of other shards included."""
     divided = study.groups(job.grid)
-    finished, warnings = files.read(job.folder, len(divided), job.sha256)
+    finished, warnings = files.read_groups(job.folder, len(divided), job.sha256)
     for warning in warnings:
         say(f"warning: {warning}", on_stderr=True)
     share = range(shard, len(divided), shards)
@@ -232,7 +232,7 @@ def _train(job: Job, table: str, shard: int, shards: int) -> dict[int, Mapping[s
     with progress(networks * epochs, unit, done=done * epochs) as advance:
         _train_missing(job, table, missing, finished, advance)
     if shards > 1:
-        finished, _ = files.read(job.folder, len(divided), job.sha256)
+        finished, _ = files.read_groups(job.folder, len(divided), job.sha256)
     return finished
 
 
@@ -250,7 +250,7 @@ def _train_missing(
         measured = study.measured(trained)
         best = study.best_of(job.grid, divided[index], measured)
         params: Params = jax.tree.map(lambda leaf, best=best: leaf[best], trained.params)
-        finished[index] = files.save(job.folder, index, measured._asdict(), now - begin, params, job.sha256)
+        finished[index] = files.save_group(job.folder, index, measured._asdict(), now - begin, params, job.sha256)
         if time.monotonic() >= next_table:
             _write_table(job, table, finished)
             next_table = time.monotonic() + (time.monotonic() - now) / TABLE_SHARE
@@ -269,7 +269,7 @@ def _write_table(job: Job, table: str, finished: Mapping[int, Mapping[str, Any]]
     return result
 
 
-def _summary(job: Job, result: study.Result, seconds: float) -> tuple[dict[str, Any], str]:
+def _in_words_and_numbers(job: Job, result: study.Result, seconds: float) -> tuple[dict[str, Any], str]:
     """Return what summary.json says of every grid, and the results in words."""
     splits, options, count = job.splits, job.options, result.cost.size
     summary = {"dataset": splits.name, "origin": splits.origin, "held_out_examples": result.fold_size}

@@ -19,10 +19,10 @@ FOLDER = "groups"
 """The files' folder, in a run's folder."""
 
 
-def save(
+def save_group(
     folder: Path, index: int, measured: Mapping[str, np.ndarray], seconds: float, best: Params, grid_sha256: str
 ) -> dict[str, np.ndarray]:
-    """Write a finished group into a run's folder, the whole file or nothing; return what `read` would.
+    """Write a finished group into a run's folder, the whole file or nothing; return what `read_groups` would.
 
     Args:
         folder: the run's.
@@ -38,7 +38,7 @@ def save(
     return arrays
 
 
-def read(folder: Path, count: int, grid_sha256: str) -> tuple[dict[int, Mapping[str, np.ndarray]], list[str]]:
+def read_groups(folder: Path, count: int, grid_sha256: str) -> tuple[dict[int, Mapping[str, np.ndarray]], list[str]]:
     """Read those of the `count` groups of a grid that are finished, by their indices.
 
     Returns:
@@ -66,7 +66,7 @@ def read(folder: Path, count: int, grid_sha256: str) -> tuple[dict[int, Mapping[
     return finished, warnings
 
 
-def best(folder: Path, index: int, sizes: Sequence[int]) -> Params:
+def read_best(folder: Path, index: int, sizes: Sequence[int]) -> Params:
     """Read the weights that a group has kept, of a network of these sizes."""
     path = _path(folder, index)
     tensors, _ = checkpoint.read(path)
