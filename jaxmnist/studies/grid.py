@@ -17,7 +17,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Key, UInt8
 
-from jaxmnist.config import Config, validate
+from jaxmnist.config import Config, parameters_of, validate
 from jaxmnist.dataset import Dataset, stratified_folds, take
 from jaxmnist.network import Params
 from jaxmnist.population import GROUP_SIZE, Members, Population, even_size, train_group
@@ -28,6 +28,8 @@ FAIR_LENGTHS = (0.25, 1.0, 4.0)
 
 MAX_NETWORKS = 1_000_000
 """Most networks of a grid; 150 bytes are kept of each."""
+MAX_PARAMETERS = 1_000_000_000
+"""Most parameters of the networks that are trained at once: they, their velocities and gradients take 12 GB."""
 
 
 class Grid(NamedTuple):
@@ -117,7 +119,13 @@ def resolved(grid: Grid, train_set: Dataset) -> Grid:
             f"first_seed={grid.first_seed}: expected a whole number from 0 to {2**32 - grid.seeds:,}, as seeds end at "
             f"{2**32 - 1:,}; for example first_seed=0"
         )
-    even_size(networks, grid.group_size)
+    parameters = parameters_of(grid.configs[0].sizes)
+    size = even_size(networks * grid.seeds, grid.group_size)
+    if size * parameters > MAX_PARAMETERS:
+        raise ValueError(
+            f"group_size={grid.group_size}: {size:,} networks of {parameters:,} parameters at once, expected at most "
+            f"{MAX_PARAMETERS:,} parameters in all; for example group_size={max(1, MAX_PARAMETERS // parameters)}"
+        )
     examples = train_set.labels.shape[0] // grid.folds * (grid.folds - 1)
     return grid._replace(configs=tuple(config.resolved(examples) for config in grid.configs))
 
