@@ -9,10 +9,12 @@ import sys
 from contextlib import suppress
 from types import FrameType
 
-from jaxmnist.runs.unfinished import take_back_all
+from jaxmnist.runs.unfinished import take_back_all, to_go_on
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 """What ends the process at once; `train` lets the first two only request a stop."""
+INTERRUPTED = 75
+"""Exit code if the command can be resumed; see `jaxmnist.cli.console`, which is imported too late for this."""
 
 
 def program(command: str | None = None) -> int:
@@ -28,15 +30,18 @@ def program(command: str | None = None) -> int:
 
 
 def _end_at_once(number: int, _frame: FrameType | None) -> None:
-    """End the process, with the exit code that a shell shows for the signal.
+    """End the process, with the exit code that a shell shows for the signal, or INTERRUPTED if it can be resumed.
 
     No exception does it: it could be lost in a callback of JAX, and Python's end would free what a compiler still uses.
     """
+    command = to_go_on()
+    told = f"interrupted. To go on: {command}" if command else "error: interrupted"
     if sys.__stderr__ is not None:  # else the descriptor 2 is closed, or another file
         with suppress(OSError):
-            os.write(2, b"\nerror: interrupted\n" if os.isatty(2) else b"error: interrupted\n")
+            line = f"\n{told}\n" if os.isatty(2) else f"{told}\n"
+            os.write(2, line.encode(errors="backslashreplace"))
     take_back_all()
-    os._exit(128 + number)
+    os._exit(INTERRUPTED if command else 128 + number)
 
 
 if __name__ == "__main__":

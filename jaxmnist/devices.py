@@ -1,9 +1,16 @@
-"""Which device computes."""
+"""Which devices compute, and how work is divided among them.
+
+The training functions know nothing of it: JAX computes where the data is. So a population whose members are divided
+among devices is trained on all of them, each with its own members, and no device waits for another.
+"""
 
 import os
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 Platform = Literal["auto", "cpu", "gpu", "tpu"]
 
@@ -33,3 +40,39 @@ def select(platform: Platform) -> jax.Device:
             f"platform={platform}: JAX can't use one on this machine, it found {available}; install jaxmnist[cuda] or "
             f"jaxmnist[tpu] for an accelerator, or use platform=cpu"
         ) from problem
+
+
+def several(first: jax.Device, count: int | None) -> list[jax.Device]:
+    """Return so many devices of a device's platform, that one first; all if None.
+
+    Raises:
+        ValueError: if there aren't so many.
+    """
+    found = [first, *(device for device in jax.devices(first.platform) if device != first)]
+    if count is not None and not 1 <= count <= len(found):
+        raise ValueError(
+            f"devices={count}: expected from 1 to {len(found)}, as JAX finds {len(found)} on the platform "
+            f"{first.platform}; for example devices=1"
+        )
+    return found[:count]
+
+
+def mesh(devices: Sequence[jax.Device], axis: str) -> Mesh:
+    """Put devices in a row whose only axis has this name."""
+    return Mesh(np.array(devices), (axis,))
+
+
+def replicated(tree: Any, mesh: Mesh) -> Any:
+    """Copy arrays to every device of a mesh."""
+    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))  # type: ignore[no-untyped-call]
+
+
+def divided(tree: Any, mesh: Mesh) -> Any:
+    """Divide the leading axis of every array among the devices of a mesh, in equal shares."""
+    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec(mesh.axis_names[0])))  # type: ignore[no-untyped-call]
+
+
+def each_on_its_share(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
+    """Make a function that every device runs on its share of the first argument's leading axis, and of the results'."""
+    share, whole = PartitionSpec(mesh.axis_names[0]), PartitionSpec()  # type: ignore[no-untyped-call]
+    return jax.shard_map(function, mesh=mesh, in_specs=(share, whole), out_specs=share)

@@ -15,8 +15,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Key, Shaped
 
+from jaxmnist import devices
 from jaxmnist.config import Config, validate
 from jaxmnist.dataset import Dataset, check
 from jaxmnist.metrics import Metrics, evaluate
@@ -91,6 +93,7 @@ def train_population(
     config: Config,
     group_size: int = GROUP_SIZE,
     on_progress: Callable[[int], object] = lambda epochs: None,
+    mesh: Mesh | None = None,
 ) -> Population:
     """Train all members of a population.
 
@@ -104,43 +107,58 @@ def train_population(
         config: the recipe; `members` has its learning rate and momentum.
         group_size: most members to train at once; memory grows with it.
         on_progress: called after each epoch of a group with the number of its networks.
+        mesh: a row of devices that share every group; None for the one that the data is on.
 
     Raises:
         ValueError: if the recipe or a member breaks a rule of `config.validate`, or a set one of `dataset.check`; or if
             the group size isn't positive.
     """
-    if group_size < 1:
-        raise ValueError(
-            f"group_size={group_size}: expected a whole number from 1; for example group_size={GROUP_SIZE}"
-        )
     check(train_set, "train_set.")
     check(held_out, "held_out.")
     config = config.resolved(train_set.labels.shape[0])
     for rate, momentum in sorted(set(zip(members.learning_rates.tolist(), members.momenta.tolist(), strict=True))):
         validate(with_rates(config, rate, momentum))
     count = len(members.learning_rates)
-    size = math.ceil(count / math.ceil(count / group_size))  # spread evenly over the groups
+    size = even_size(count, group_size)
     groups = []
     for first in range(0, count, size):
-        rows = np.minimum(np.arange(first, first + size), count - 1)  # fill the last group: one shape, one compilation
-        group: Members = jax.tree.map(lambda column, rows=rows: column[rows], members)
-        report_epoch = partial(on_progress, min(size, count - first))
-        trained = _train_group(group, shuffle_key, train_set, held_out, config, report_epoch)
-        groups.append(jax.tree.map(lambda leaf, first=first: leaf[: count - first], trained))
+        group: Members = jax.tree.map(lambda column, first=first: column[first : first + size], members)
+        groups.append(train_group(group, size, shuffle_key, train_set, held_out, config, on_progress, mesh))
     population: Population = jax.tree.map(lambda *parts: np.concatenate(parts), *groups)
     return population
 
 
-def _train_group(
+def even_size(count: int, group_size: int) -> int:
+    """The size of the fewest groups of at most `group_size` that `count` members are spread over evenly."""
+    if group_size < 1:
+        raise ValueError(
+            f"group_size={group_size}: expected a whole number from 1; for example group_size={GROUP_SIZE}"
+        )
+    return math.ceil(count / math.ceil(count / group_size))
+
+
+def train_group(
     members: Members,
+    size: int,
     shuffle_key: Key[Array, ""],
     train_set: Dataset,
     held_out: Dataset,
     config: Config,
-    report_epoch: Callable[[], object],
+    on_progress: Callable[[int], object] = lambda epochs: None,
+    mesh: Mesh | None = None,
 ) -> Population:
-    """Train one group for all epochs, and bring the results to the host."""
-    states = start_many(members.keys, config)._replace(key=shuffle_key, epoch=jnp.zeros((), jnp.int32))
+    """Train one group for all epochs, and bring the results to the host; the other arguments are `train_population`'s.
+
+    The program is compiled for `size` members, or as many more as give every device an equal share. Copies of the last
+    fill a smaller group up, so that it needs no program of its own.
+    """
+    mesh = mesh or devices.mesh(list(train_set.images.devices())[:1], "population")
+    count = len(members.learning_rates)
+    rows = np.minimum(np.arange(-(-size // mesh.size) * mesh.size), count - 1)
+    members = devices.divided(jax.tree.map(lambda column: column[rows], members), mesh)
+    shuffle_key, train_set, held_out = devices.replicated((shuffle_key, train_set, held_out), mesh)
+    states = devices.each_on_its_share(start_many, mesh)(members.keys, config)
+    states = states._replace(key=shuffle_key, epoch=devices.replicated(jnp.zeros((), jnp.int32), mesh))
     config = with_rates(config, members.learning_rates, members.momenta)
     evaluated = [evaluate_many(states.params, held_out, config.activation, config.cost)]
     running_costs, bad_steps = [], []
@@ -150,15 +168,17 @@ def _train_group(
         running_costs.append(running_cost)
         bad_steps.append(bad_step)
         evaluated[-1].cost.block_until_ready()  # so that progress is reported when it is made
-        report_epoch()
+        on_progress(count)
     metrics: Metrics = jax.tree.map(lambda *epochs: np.stack(epochs, axis=1), *jax.device_get(evaluated))
     steps = count_steps(config, train_set.labels.shape[0])
-    return Population(
+    group = Population(
         jax.device_get(states.params),
         np.stack(jax.device_get(running_costs), axis=1),
         metrics,
         _diverged_at(np.stack(jax.device_get(bad_steps), axis=1), np.isfinite(metrics.cost[:, -1]), steps),
     )
+    trained: Population = jax.tree.map(lambda leaf: leaf[:count], group)
+    return trained
 
 
 @jax.jit

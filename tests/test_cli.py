@@ -166,7 +166,7 @@ def test_the_recorded_command_trains_the_same_network(run, tmp_path):
         (("page", "--output", ""), '--output "": expected a value'),
         (("sweep", "--seeds", "300000000"), "--seeds 300000000: expected from 1 to"),
         (("sweep", "--momentum", "0.9", "0.99999999"), "--momentum 0.99999999: expected"),
-        (("sweep", "--sizes", "784", "100000", "10"), "in all; for example --seeds"),
+        (("sweep", "--sizes", "784", "100000", "10"), "in all; for example --group-size 12"),
         (("cross-validate", "--seeds", "4294967296"), "--seeds 4294967296: expected from 1 to"),
         (("cross-validate", "--epochs", "1000000000000"), "--epochs 1000000000000: expected at most"),
         (("compare", "--seeds", "1000000000"), "--seeds 1000000000: expected a whole number from 2 to 1,000"),

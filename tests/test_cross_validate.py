@@ -29,7 +29,8 @@ def test_cross_validation_leaves_a_table_a_figure_and_the_chosen_network(cross_v
     assert code == 0, err
     folder = tmp_path / "results"
     names = sorted(path.name for path in folder.iterdir() if path.name[0] != ".")
-    assert names == ["cross_validation.csv", "cross_validation.png", "summary.json", "weights.safetensors"]
+    files = ["config.json", "cross_validation.csv", "cross_validation.png", "groups", "summary.json"]
+    assert names == [*files, "weights.safetensors"]
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["networks"] == 2 * 3 * 3 * 2
     assert {row["effective_rate"] for row in summary["rows"]} == {0.25, 1.0, 4.0}
@@ -66,7 +67,7 @@ def test_programs_get_json_alone(cross_validate, tmp_path):
         ("--folds 1", "--folds 1: expected from 2 to"),
         ("--momentum 1", "--momentum 1.0: expected a number in [0, 1)"),
         ("--learning-rate 0.1 0.1", "--learning-rate 0.1 0.1: expected each value once"),
-        ("--seeds 300000000", "--seeds 300000000: expected from 1 to 833"),
+        ("--seeds 300000000", "--seeds 300000000: expected from 1 to 8,333"),
         ("--batch-size 1200", "--batch-size 1200: expected at most the 1,148 examples"),
     ],
 )

@@ -126,8 +126,13 @@ def test_bad_lists_are_refused(lists, problem):
         ({"folds": 0}, "folds=0: expected from 2 to 1"),
         ({"folds": 1}, "folds=1: expected from 2 to 1"),
         ({"folds": 142}, "folds=142: expected from 2 to"),
-        ({"seeds": 0}, "seeds=0: expected from 1 to 82,815"),
-        ({"seeds": 82_816}, "seeds=82816: expected from 1 to 82,815"),
+        ({"seeds": 0}, "seeds=0: expected from 1 to 500,000"),
+        ({"seeds": 500_001}, "seeds=500001: expected from 1 to 500,000"),
+        ({"group_size": 0}, "group_size=0: expected"),
+        (
+            {"configs": (Config(sizes=(784, 100_000, 10)),), "seeds": 99},
+            r"group_size=64: .*; for example group_size=12",
+        ),
         ({"configs": (Config(batch_size=719),)}, "batch_size=719: expected at most the 718 examples"),
     ],
 )

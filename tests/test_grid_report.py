@@ -16,7 +16,8 @@ def make(costs, rates, momenta=(0.9,), metric="cost", diverged_at=None):
     configs = combine(Config(epochs=3), ["nesterov"], [32], momenta, rates)
     diverged_at = np.zeros(costs.shape, int) if diverged_at is None else np.array(diverged_at).reshape(costs.shape)
     grid = Grid(configs, seeds=costs.shape[2], folds=2, held_out=costs.shape[1], metric=metric)
-    return Result(grid, 100, costs, np.nan_to_num(1 - costs, nan=0.1, neginf=0.1), costs, diverged_at)
+    accuracy, digests = np.nan_to_num(1 - costs, nan=0.1, neginf=0.1), np.full((*costs.shape, 32), 255, np.uint8)
+    return Result(grid, 100, costs, accuracy, costs, diverged_at, digests)
 
 
 def test_rows_are_means_with_standard_errors_the_best_first():
@@ -128,6 +129,7 @@ def test_csv_has_a_line_for_each_network():
         "cost": "0.3333333",
         "training_cost": "0.3333333",
         "diverged_at_step": "",
+        "weights_sha256": 64 * "f",
     }
 
 
@@ -138,3 +140,18 @@ def test_sgd_has_no_momentum():
     assert rank(result)[0].effective_rate == 0.1
     assert "sgd           32  none      0.1      0.1" in report(result, 0.15)
     assert conclusion(result).startswith("Best: sgd, batch 32, η 0.1, by ")
+
+
+def test_csv_has_the_finished_networks_alone_and_their_own_seeds():
+    result = make([[0.2, 0.3, 0.4, 0.5]], [0.1])
+    result.weights_sha256[0, 1, 0] = 0
+    result = result._replace(grid=result.grid._replace(first_seed=7))
+    rows = list(csv.DictReader(to_csv(result).splitlines()))
+    assert [(row["fold"], row["seed"]) for row in rows] == [("0", "7"), ("0", "8"), ("1", "8")]
+
+
+def test_the_table_of_many_settings_is_cut():
+    rates = [0.001 * (number + 1) for number in range(60)]
+    lines = report(make([[0.2]] * 60, rates), 0.15).splitlines()
+    assert len([line for line in lines if line.startswith("nesterov")]) == 50
+    assert "and 10 more, in the CSV file" in lines

@@ -17,7 +17,15 @@ def make(optimizers, batch_sizes, momenta, rates, held_out, seeds, accuracy=None
     configs = combine(Config(epochs=3), optimizers, batch_sizes, momenta, rates)
     shape = (len(configs), held_out, seeds)
     accuracy = RANDOM.random(shape) if accuracy is None else np.reshape(accuracy, shape)
-    return Result(Grid(configs, seeds, 5, held_out), 100, 1 - accuracy, accuracy, accuracy, np.zeros(shape, int))
+    return Result(
+        Grid(configs, seeds, 5, held_out),
+        100,
+        1 - accuracy,
+        accuracy,
+        accuracy,
+        np.zeros(shape, int),
+        np.ones((*shape, 32), np.uint8),
+    )
 
 
 BOTH = ["momentum", "nesterov"]
@@ -66,3 +74,18 @@ def test_the_map_writes_mean_and_standard_deviation():
     assert [text.get_text() for text in axes.texts] == ["91.00\n± 1.41", "60.00\n± 14.14"]
     (frame,) = axes.patches
     assert frame.get_bbox().bounds == (-0.5, -0.5, 1, 1)  # around the best, the first column
+
+
+def test_a_large_grid_is_a_map_of_the_usual_size():
+    rates = [0.001 * (number + 1) for number in range(100)]
+    configs = combine(Config(epochs=2), ["nesterov"], list(range(1, 11)), [0.5, 0.9], rates)
+    accuracy = np.linspace(0.2, 0.9, len(configs))[:, None, None]
+    digests = np.ones((*accuracy.shape, 32), np.uint8)
+    grid = Grid(configs, 1, 6, 1, "accuracy")
+    result = Result(grid, 100, 1 - accuracy, accuracy, accuracy, np.zeros(accuracy.shape, int), digests)
+    (figure,) = figures(result, "mnist").values()
+    maps = [axes for axes in figure.axes if axes.images]
+    assert len(maps) == 8
+    assert all(len(axes.get_xticks()) <= 16 and not axes.texts for axes in maps)
+    assert max(figure.get_size_inches()) < 40
+    assert "the best 8 batch sizes" in figure.get_suptitle()

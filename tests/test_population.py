@@ -1,5 +1,6 @@
 import dataclasses
 import itertools
+import os
 import statistics
 import subprocess
 import sys
@@ -200,3 +201,37 @@ def test_64_networks_take_each_a_fraction_of_one_s_time(batch_size, most, mnist_
     assert many / 64 / one <= most
     if batch_size == 128:
         assert rate >= 0.6 * matrix_rate
+
+
+@pytest.mark.slow
+def test_devices_train_their_shares_of_a_group_without_talking_to_each_other():
+    """In a process of its own, whose CPU counts as four devices."""
+    program = """
+import jax, numpy as np, re
+from jaxmnist import devices, population
+from jaxmnist.config import Config
+from jaxmnist.sources import load
+data, config = load("digits"), Config(epochs=2).resolved(1437)
+members = population.make_members([(0.9, 0.3), (0.5, 0.1)], range(5))
+arguments = members, jax.random.key(1), data.train, data.test, config, 6
+alone = population.train_population(*arguments)
+assert alone.held_out.accuracy.shape == (10, 3)
+for count in (2, 3):  # of which neither divides the groups of 5
+    row = devices.mesh(jax.devices()[:count], "population")
+    shared = population.train_population(*arguments, mesh=row)
+    for one, other in zip(jax.tree.leaves(alone), jax.tree.leaves(shared)):
+        # float32 sums in another order, about 1e-7 each, over 88 steps; an example may tip over
+        np.testing.assert_allclose(other, one, rtol=1e-3, atol=0.006)
+    states = devices.each_on_its_share(population.start_many, row)(
+        devices.divided(members.keys[: 2 * count], row), config)
+    states = states._replace(key=members.keys[0], epoch=states.epoch[0])
+    states = states._replace(**devices.replicated({"key": states.key, "epoch": states.epoch}, row))
+    rates = devices.divided((members.learning_rates[: 2 * count], members.momenta[: 2 * count]), row)
+    text = population._train_group_epoch.lower(
+        states, devices.replicated(data.train, row), population.with_rates(config, *rates)).compile().as_text()
+    assert not re.findall("all-reduce|all-gather|all-to-all|collective-permute", text)
+print("right")
+"""
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.stdout == "right\n", done.stderr

@@ -2,22 +2,24 @@
 
 import dataclasses
 import json
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 import jax
 import tyro
 
+from jaxmnist.cli import grids
 from jaxmnist.cli.console import say
 from jaxmnist.cli.drawing import write_figures
-from jaxmnist.cli.options import load_data, select_device
-from jaxmnist.cli.sweep import GridOptions, train_grid
+from jaxmnist.cli.grids import GridOptions, Job, ResumeOptions
 from jaxmnist.config import Config
 from jaxmnist.metrics import evaluate
 from jaxmnist.plots.grid import figures
-from jaxmnist.runs import folder as run_folder
 from jaxmnist.runs.checkpoint import save_network
+from jaxmnist.runs.folder import listed
 from jaxmnist.runs.results import to_json, write_json
-from jaxmnist.studies.grid import Grid, combine, resolved
+from jaxmnist.sources import Splits
+from jaxmnist.studies.grid import Grid, Result, combine
 from jaxmnist.studies.grid_report import conclusion, not_told_apart, order, rank
 from jaxmnist.training import start, train_epoch
 
@@ -45,39 +47,52 @@ class Options(GridOptions):
     """Print the summary as one JSON object, for a program, instead of the table."""
 
 
-def run(options: Options) -> int:
+def parse(arguments: Sequence[str], program: str) -> GridOptions | ResumeOptions:
+    """Parse the command line; --resume takes its folder and a shard alone."""
+    return grids.parse(COMMAND, arguments, program)
+
+
+def run(options: GridOptions | ResumeOptions) -> int:
     """Cross-validate, choose, train once more, test once; write the run folder; return the exit code 0."""
-    run_folder.refuse_used(options.run_dir)
+    return grids.run(options, COMMAND)
+
+
+def _grid(options: Options, splits: Splits) -> Grid:
     config = Config(**vars(options.common), epochs=options.epochs)
     configs = combine(config, ["momentum", "nesterov"], [options.batch_size], options.momentum, options.learning_rate)
-    with jax.default_device(select_device(options.data)):
-        splits = load_data(options.data)
+    if options.epochs == "auto":
         examples = splits.train.labels.shape[0]
-        if options.epochs == "auto":
-            epochs = max(5, round(100_000 / (examples - examples // max(2, options.folds))))
-            configs = tuple(dataclasses.replace(config, epochs=epochs) for config in configs)
-        grid = Grid(configs, options.seeds, options.folds, held_out=options.folds, group_size=options.group_size)
-        grid = resolved(grid, splits.train)
-        with run_folder.created(options.run_dir, "cross-validation") as folder:
-            result, summary, text = train_grid(options, grid, splits, folder / "cross_validation.csv")
-            rows, chosen = rank(result), configs[order(result)[0]]
-            if rows[0].diverged:
-                raise ValueError("every setting diverged: expected one that learns; for example learning_rate=0.01")
-            state = start(jax.random.key(0), chosen)
-            for _ in range(int(chosen.epochs)):
-                state, _costs = train_epoch(state, splits.train, chosen)
-            save_network(folder / "weights.safetensors", state.params, chosen, {"dataset": splits.name, "seed": 0})
-            test = evaluate(state.params, splits.test, chosen.activation, chosen.cost)
-            summary |= {"train_examples": examples, "batch_size": options.batch_size, "folds": options.folds}
-            summary |= {"chosen": rows[0], "not_told_apart": not_told_apart(rows), "rows": rows}
-            summary = to_json({**summary, "test_accuracy": test.accuracy, "test_cost": test.cost})
-            write_json(folder / "summary.json", summary)
-            text += (
-                f"\n{conclusion(result)}\nTrained once more on all {examples:,} training examples, from seed 0: test "
-            )
-            text += f"accuracy {test.accuracy:.2%}, test cost {test.cost:.4f}. The test set was used for nothing else."
-            print(json.dumps(summary, ensure_ascii=False) if options.json else text, flush=True)
-            write_figures(folder, figures, result, splits.name)
-            if not options.json:
-                say(f"in {folder}: {run_folder.listed(folder)}")
-    return 0
+        epochs = max(5, round(100_000 / (examples - examples // max(2, options.folds))))
+        configs = tuple(dataclasses.replace(config, epochs=epochs) for config in configs)
+    folds = options.folds
+    return Grid(configs, options.seeds, folds, folds, "cost", options.group_size, options.first_seed)
+
+
+def _finish(job: Job, result: Result, summary: dict[str, Any], text: str) -> None:
+    """Train the chosen setting on the whole training set, test it, and write and say all that."""
+    options: Any = job.options
+    splits, examples = job.splits, job.splits.train.labels.shape[0]
+    rows = rank(result)
+    if rows[0].diverged:
+        raise ValueError("every setting diverged: expected one that learns; for example learning_rate=0.01")
+    chosen = job.asked.configs[order(result)[0]]
+    state = start(jax.random.key(0), chosen)
+    for _ in range(int(chosen.epochs)):
+        state, _costs = train_epoch(state, splits.train, chosen)
+    save_network(job.folder / "weights.safetensors", state.params, chosen, {"dataset": splits.name, "seed": 0})
+    test = evaluate(state.params, splits.test, chosen.activation, chosen.cost)
+    summary |= {"train_examples": examples, "batch_size": options.batch_size, "folds": options.folds}
+    summary |= {"chosen": rows[0], "not_told_apart": not_told_apart(rows), "rows": rows}
+    summary = to_json({**summary, "test_accuracy": test.accuracy, "test_cost": test.cost})
+    write_json(job.folder / "summary.json", summary)
+    text += (
+        f"\n{conclusion(result)}\nTrained once more on all {examples:,} training examples, from seed 0: test accuracy "
+        f"{test.accuracy:.2%}, test cost {test.cost:.4f}. The test set was used for nothing else."
+    )
+    print(json.dumps(summary, ensure_ascii=False) if options.json else text, flush=True)
+    write_figures(job.folder, figures, result, splits.name)
+    if not options.json:
+        say(f"in {job.folder}: {listed(job.folder)}")
+
+
+COMMAND = grids.Command("cross-validate", Options, _grid, _finish, "cross_validation.csv")

@@ -4,7 +4,7 @@ import dataclasses
 import os
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -144,6 +144,23 @@ def run_name(run: str) -> str:
     """What a figure calls a network: the name of its folder, without the path, which may be private."""
     path = Path(run).resolve()
     return path.parent.name if path.is_file() else path.name
+
+
+def words(options: Any, leave_out: Collection[str] = ()) -> list[str]:
+    """Return the words of a command line that give these options, all of them spelled out."""
+    line = []
+    for field in dataclasses.fields(options):
+        value, name = getattr(options, field.name), f"--{field.name.replace('_', '-')}"
+        if dataclasses.is_dataclass(value):
+            line += words(value, leave_out)
+        elif field.name in leave_out or value is None:
+            continue
+        elif isinstance(value, bool):
+            line.append(name if value else name.replace("--", "--no-", 1))
+        else:
+            values = value if isinstance(value, tuple) else (value,)
+            line += [name, *(str(item.absolute() if isinstance(item, Path) else item) for item in values)]
+    return line
 
 
 def check_seed(seed: int) -> None:

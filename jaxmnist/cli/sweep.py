@@ -2,52 +2,26 @@
 
 import dataclasses
 import shlex
-import time
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, Literal
 
-import jax
-
-from jaxmnist.cli.console import printable, progress, say
+from jaxmnist.cli import grids
+from jaxmnist.cli.console import say
 from jaxmnist.cli.drawing import write_figures
-from jaxmnist.cli.options import (
-    Data,
-    DataOptions,
-    OptionalPath,
-    Recipe,
-    Shared,
-    SharedRecipe,
-    load_data,
-    select_device,
-)
+from jaxmnist.cli.grids import GridOptions, Job, ResumeOptions
+from jaxmnist.cli.options import DataOptions, Recipe
 from jaxmnist.config import Config
 from jaxmnist.plots.grid import figures
-from jaxmnist.population import GROUP_SIZE
-from jaxmnist.runs import folder as run_folder
-from jaxmnist.runs.files import write_atomically
-from jaxmnist.runs.health import GUESSING_ACCURACY
+from jaxmnist.runs.checkpoint import save_network
+from jaxmnist.runs.folder import listed
 from jaxmnist.runs.results import to_json, write_json
 from jaxmnist.sources import Splits
 from jaxmnist.studies import grid, grid_report
 
 FOLDS = 6
 """Parts of the training set; one is held out, 10,000 of MNIST's 60,000 examples."""
-
-
-@dataclasses.dataclass(frozen=True)
-class GridOptions:
-    """The options of all commands that train a grid."""
-
-    common: Shared = dataclasses.field(default_factory=SharedRecipe)
-    seeds: int = 4
-    """Random starts for every setting: the seeds 0, 1, 2, …"""
-    epochs: int | Literal["auto"] = "auto"
-    """Passes over the examples that are learnt from; auto is 30 for MNIST, 5 for its cross-validation, and more for a smaller set."""  # noqa: E501
-    group_size: int = GROUP_SIZE
-    """Most networks to train at once; memory grows with it."""
-    data: Data = dataclasses.field(default_factory=DataOptions)
-    run_dir: OptionalPath = None
-    """New folder for the results (default: one in runs/, named after the time and the command)."""
+MAX_ROWS = 1_000
+"""Most settings in summary.json; the CSV file has all networks."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,27 +42,38 @@ class Options(GridOptions):
     """How a gradient becomes a step."""
 
 
-def run(options: Options) -> int:
-    """Train the grid, and write the run folder; return the exit code 0."""
-    run_folder.refuse_used(options.run_dir)
+def parse(arguments: Sequence[str], program: str) -> GridOptions | ResumeOptions:
+    """Parse the command line; --resume takes its folder and a shard alone."""
+    return grids.parse(COMMAND, arguments, program)
+
+
+def run(options: GridOptions | ResumeOptions) -> int:
+    """Train the grid, or what is missing of it, and write the run folder; return the exit code 0."""
+    return grids.run(options, COMMAND)
+
+
+def _grid(options: Options, _splits: Splits) -> grid.Grid:
     config = Config(**vars(options.common), epochs=options.epochs)
     configs = grid.combine(config, [options.optimizer], options.batch_size, options.momentum, options.learning_rate)
-    networks = grid.Grid(configs, options.seeds, FOLDS, 1, "accuracy", options.group_size)
-    with jax.default_device(select_device(options.data)):
-        splits = load_data(options.data)
-        networks = grid.resolved(networks, splits.train)
-        with run_folder.created(options.run_dir, "sweep") as folder:
-            result, summary, text = train_grid(options, networks, splits, folder / "sweep.csv")
-            summary |= {"train_examples": result.fold_size * (FOLDS - 1), "optimizer": options.optimizer}
-            write_json(folder / "summary.json", to_json({**summary, "settings": grid_report.rank(result)}))
-            print(text, flush=True)
-            write_figures(folder, figures, result, splits.name)
-            say(f"in {folder}: {run_folder.listed(folder)}")
-            print(f"\n{grid_report.conclusion(result)}")
-            best = grid_report.order(result)[0]
-            if not result.diverged_at[best].any():
-                say(f"To train it on the whole training set: {_train_command(configs[best], options.data)}")
-    return 0
+    return grid.Grid(configs, options.seeds, FOLDS, 1, "accuracy", options.group_size, options.first_seed)
+
+
+def _finish(job: Job, result: grid.Result, summary: dict[str, Any], text: str) -> None:
+    """Write the summary, the best network and the figures, and say which setting is best."""
+    best = grid_report.order(result)[0]
+    learned = not result.diverged_at[best].any()
+    config = job.asked.configs[best]
+    if learned:
+        params, about = grids.best_network(job, result), {"dataset": job.splits.name}
+        save_network(job.folder / "weights.safetensors", params, job.grid.configs[best], about)
+    summary |= {"train_examples": result.fold_size * (FOLDS - 1), "optimizer": config.optimizer}
+    write_json(job.folder / "summary.json", to_json({**summary, "settings": grid_report.rank(result)[:MAX_ROWS]}))
+    print(text, flush=True)
+    write_figures(job.folder, figures, result, job.splits.name)
+    say(f"in {job.folder}: {listed(job.folder)}")
+    print(f"\n{grid_report.conclusion(result)}")
+    if learned:
+        say(f"To train it on the whole training set: {_train_command(config, job.options.data)}")
 
 
 def _train_command(config: Config, data: DataOptions) -> str:
@@ -102,20 +87,4 @@ def _train_command(config: Config, data: DataOptions) -> str:
     return shlex.join([*words, "--seed", "0"])
 
 
-def train_grid(
-    options: GridOptions, networks: grid.Grid, splits: Splits, csv: Path
-) -> tuple[grid.Result, dict[str, Any], str]:
-    """Train, showing progress, and write the CSV; return the result, its summary, and it in words."""
-    count, epochs = len(networks.configs) * networks.held_out * networks.seeds, networks.configs[0].epochs
-    key = jax.random.fold_in(jax.random.key(0), 2)  # 0 and 1 would give the two keys of the network from seed 0
-    begin = time.perf_counter()
-    with progress(count * int(epochs), f"epochs ({count} networks × {epochs})") as on_progress:
-        result = grid.run(key, networks, splits.train, on_progress)
-    seconds = time.perf_counter() - begin
-    write_atomically(csv, grid_report.to_csv(result).encode())
-    summary = {"dataset": splits.name, "origin": splits.origin, "held_out_examples": result.fold_size}
-    summary |= {**vars(options.common), "epochs": epochs, "seeds": networks.seeds, "networks": count}
-    summary |= {"seconds": round(seconds, 2), "networks_per_second": round(count / seconds, 3)}
-    speed = f"{count} networks in {seconds:.1f} s, {count / seconds:.2f} a second"
-    head = f"{splits.name} from {printable(splits.origin)}: {speed}"
-    return result, summary, f"{head}\n{grid_report.report(result, GUESSING_ACCURACY)}"
+COMMAND = grids.Command("sweep", Options, _grid, _finish, "sweep.csv")

@@ -1,5 +1,8 @@
 """The figures of a grid: a sweep's accuracy as a map, and cross-validation's costs and errors by momentum."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -11,6 +14,8 @@ from jaxmnist.studies.grid_report import order
 
 LARGEST_RANGE = 15
 """Percentage points that the map's colours show below the best."""
+MAX_LABELS, MAX_PANELS = 16, 8
+"""Most numbers in a row or column of a map, and most maps, of a grid however large."""
 
 
 def figures(result: Result, dataset: str) -> dict[str, Figure]:
@@ -25,37 +30,50 @@ def _accuracy_map(result: Result, dataset: str) -> Figure:
     configs, accuracy = result.grid.configs, 100 * result.accuracy[:, 0]
     names = [f"{config.optimizer}, batch size {config.batch_size}" for config in configs]
     panels = list(dict.fromkeys(names))
-    momenta = list(dict.fromkeys(config.momentum for config in configs))
-    rates = list(dict.fromkeys(config.learning_rate for config in configs))
+    best_panels = list(dict.fromkeys(names[index] for index in order(result)))[:MAX_PANELS]
+    panels = [panel for panel in panels if panel in best_panels]
+    momenta = {momentum: row for row, momentum in enumerate(dict.fromkeys(config.momentum for config in configs))}
+    rates = {rate: column for column, rate in enumerate(dict.fromkeys(config.learning_rate for config in configs))}
     means, (best, *_) = accuracy.mean(axis=1), order(result)
     high, low = means.max(), max(means.min(), means.max() - LARGEST_RANGE)
     across = min(len(panels), 2)
     down = -(-len(panels) // across)
-    width, height = max(7.0, across * (1.2 + 1.05 * len(rates))), max(4.4, down * (1.5 + 0.62 * len(momenta)))
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.suptitle(f"{dataset}: {accuracy.size} networks, {configs[0].epochs} epochs each; the best setting is framed")
+    columns, rows = min(len(rates), MAX_LABELS), min(len(momenta), MAX_LABELS)
+    size = max(7.0, across * (1.2 + 1.05 * columns)), max(4.4, down * (1.5 + 0.62 * rows))
+    figure = Figure(figsize=size, layout="constrained")
+    some = f"; the best {MAX_PANELS} batch sizes" if len(best_panels) < len(set(names)) else ""
+    title = f"{accuracy.size:,} networks, {configs[0].epochs} epochs each; the best setting is framed{some}"
+    figure.suptitle(f"{dataset}: {title}")
     boxes = figure.subplots(down, across, squeeze=False).ravel()
     for axes, panel in zip(boxes, panels, strict=False):
         image = np.full((len(momenta), len(rates)), np.nan)
         for index in (index for index, name in enumerate(names) if name == panel):
-            row, column = momenta.index(configs[index].momentum), rates.index(configs[index].learning_rate)
+            row, column = momenta[configs[index].momentum], rates[configs[index].learning_rate]
             image[row, column] = means[index]
-            label = f"{means[index]:.2f}" + (f"\n± {accuracy[index].std(ddof=1):.2f}" if result.grid.seeds > 1 else "")
-            colour = "white" if means[index] > (low + high) / 2 else "black"
             if index == best:
                 corner = column - 0.5, row - 0.5
                 axes.add_patch(Rectangle(corner, 1, 1, fill=False, color=ORANGE, lw=4, clip_on=False, zorder=3))
-            axes.text(column, row, label, ha="center", va="center", color=colour, fontsize=9)
+            if max(len(rates), len(momenta)) <= MAX_LABELS:
+                label = f"{means[index]:.2f}"
+                label += f"\n± {accuracy[index].std(ddof=1):.2f}" if result.grid.seeds > 1 else ""
+                colour = "white" if means[index] > (low + high) / 2 else "black"
+                axes.text(column, row, label, ha="center", va="center", color=colour, fontsize=9)
         mapped = axes.imshow(image, cmap=AMOUNT, vmin=low, vmax=max(high, low + 1e-9), aspect="auto")
         axes.set(title=panel, xlabel="learning rate η", ylabel="momentum μ")
-        axes.set_xticks(range(len(rates)), [f"{rate:g}" for rate in rates])
-        axes.set_yticks(range(len(momenta)), [f"{momentum:g}" for momentum in momenta])
+        axes.set_xticks(*_few_labels(rates))
+        axes.set_yticks(*_few_labels(momenta))
         axes.tick_params(length=0)
     for axes in boxes[len(panels) :]:
         axes.set_axis_off()
     label = "held-out accuracy (%), mean ± standard deviation"
     figure.colorbar(mapped, ax=boxes.tolist(), label=label, extend="min" if low > means.min() else "neither")
     return figure
+
+
+def _few_labels(values: Mapping[Any, int]) -> tuple[list[int], list[str]]:
+    """Where to put the labels of some values, and those labels: at most `MAX_LABELS`, evenly spaced."""
+    few = list(values)[:: -(-len(values) // MAX_LABELS)]
+    return [values[value] for value in few], [f"{value:g}" for value in few]
 
 
 def _by_momentum(result: Result, dataset: str) -> Figure:

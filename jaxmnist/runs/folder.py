@@ -27,7 +27,7 @@ def refuse_used(run_dir: Path | None) -> None:
     if (run_dir / LOCK).exists():
         with held(run_dir):
             pass
-    _refuse_files(run_dir)
+    refuse_files(run_dir)
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def created(run_dir: Path | None, label: str) -> Iterator[Path]:
     with taken_back_by(partial(_remove_empty, made)):
         folder = _make(run_dir, label, made)
         with held(folder):
-            _refuse_files(folder)  # again, as another run may have been quicker
+            refuse_files(folder)  # again, as another run may have been quicker
             yield folder
 
 
@@ -89,20 +89,39 @@ def _make(run_dir: Path | None, label: str, made: list[Path]) -> Path:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def joined(folder: Path, part: str) -> Iterator[Path]:
+    """Hold one part of a folder that others may hold parts of, as `held`; make the folder if it isn't there."""
+    try:
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    except OSError as problem:
+        raise _not_writable(folder, problem) from problem
+    with held(folder, part):
+        yield folder
+
+
+@contextmanager
+def held(folder: Path, part: str = "") -> Iterator[None]:
     """Hold a folder against other writers, until the block or this process ends, however it ends.
+
+    Args:
+        folder: is there.
+        part: holds it only against other writers of the same part, and of the whole.
 
     Raises:
         ValueError: if another process holds it; names the process.
         OSError: if it can't be written.
     """
-    lock, writer = FileLock(folder / LOCK, timeout=0), folder / WRITER
+    name, suffix = folder / f"{LOCK}{part and f'-{part}'}", part and f"-{part}"
+    lock, writer = FileLock(name, timeout=0), folder / f"{WRITER}{suffix}"
 
     def remove_names() -> None:  # safe while we hold it: filelock takes no lock on a removed file
         writer.unlink(missing_ok=True)
-        (folder / LOCK).unlink()
+        name.unlink()
 
+    others = [folder / LOCK] if part else sorted(folder.glob(f"{LOCK}-*"))
     try:
+        for other in filter(Path.exists, others):
+            FileLock(other, timeout=0).acquire().lock.release()
         lock.acquire()
     except Timeout:
         holder = "another process"
@@ -118,7 +137,8 @@ def held(folder: Path) -> Iterator[None]:
     try:
         with taken_back_by(remove_names):
             write_atomically(writer, str(os.getpid()).encode())  # which follows no link
-            clear_temporaries(folder)
+            if not part:
+                clear_temporaries(folder)
             yield
     finally:
         lock.release()
@@ -129,7 +149,8 @@ def listed(folder: Path) -> str:
     return ", ".join(sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")))
 
 
-def _refuse_files(folder: Path) -> None:
+def refuse_files(folder: Path) -> None:
+    """Reject a folder that has something in it, besides hidden files."""
     files = listed(folder)
     if files:
         remedy = "resume it, or choose" if (folder / "config.json").exists() else "choose"

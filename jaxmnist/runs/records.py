@@ -35,6 +35,10 @@ def _are_seconds(value: Any) -> bool:
     return isinstance(value, dict) and all(map(holds, value.values()))
 
 
+def _are_words(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= MAX_TEXT
 
@@ -50,7 +54,9 @@ CONFIG = {
     "origin": TEXT,
     "command": OPTIONAL_TEXT,
 }
-"""Rules of config.json, besides its recipe."""
+"""Rules of a training run's config.json, besides its recipe."""
+GRID_CONFIG = {"command": TEXT, "arguments": (_are_words, "a list of words"), "grid_sha256": TEXT}
+"""Rules of a grid's config.json."""
 SUMMARY = {"epochs": _whole(MAX_EPOCH), "test_accuracy": _number(0.0, 1.0), "problem": OPTIONAL_TEXT}
 """Rules of summary.json."""
 PROGRESS = {"epoch": _whole(MAX_EPOCH), "seconds": (_are_seconds, "seconds by their purpose")}

@@ -13,6 +13,10 @@ CONFIDENCE = 0.95
 """Settings are told apart where 0 is outside this confidence interval of their difference, by Student's t."""
 
 
+MAX_LINES = 50
+"""Most settings in the printed table."""
+
+
 class Row(NamedTuple):
     """How a setting did, by its networks; an error is the standard error of a mean."""
 
@@ -139,7 +143,8 @@ def conclusion(result: Result) -> str:
 def _table_lines(rows: Sequence[Row], same: Sequence[Row], networks: int, metric: str) -> Iterator[str]:
     scale, digits, behind = (1, 4, "cost above best") if metric == "cost" else (100, 2, "points below best")
     yield f"optimizer  batch     μ        η  η/(1−μ)     cost   accuracy (%)  lowest to highest  {behind}"
-    for row in rows:
+    alike = set(map(id, same))
+    for row in rows[:MAX_LINES]:
         momentum = "none" if row.optimizer == "sgd" else f"{row.momentum:g}"
         line = f"{row.optimizer:<9}{row.batch_size:>7}{momentum:>6}{row.learning_rate:>9g}{row.effective_rate:>9g}"
         if row.diverged:
@@ -148,8 +153,10 @@ def _table_lines(rows: Sequence[Row], same: Sequence[Row], networks: int, metric
             accuracy = _with_error(100 * row.accuracy, 100 * row.standard_deviation, 2)
             line += f"{row.cost:>9.4f}{accuracy:>15}{100 * row.lowest:>9.2f} to {100 * row.highest:<8.2f}"
             worse = _with_error(scale * row.behind, scale * row.behind_error, digits)
-            line += "* best" if row is rows[0] else worse + " =" * (row in same)
+            line += "* best" if row is rows[0] else worse + " =" * (id(row) in alike)
         yield line
+    if len(rows) > MAX_LINES:
+        yield f"and {len(rows) - MAX_LINES:,} more, in the CSV file"
 
 
 def _name(row: Row) -> str:
@@ -158,13 +165,18 @@ def _name(row: Row) -> str:
 
 
 def to_csv(result: Result) -> str:
-    """List every network as a line of CSV."""
-    lines = ["optimizer,batch_size,momentum,learning_rate,fold,seed,accuracy,cost,training_cost,diverged_at_step"]
-    for index in np.ndindex(result.cost.shape):
-        config = result.grid.configs[index[0]]
-        setting = (config.optimizer, config.batch_size, config.momentum, config.learning_rate, *index[1:])
+    """List every network that is trained as a line of CSV."""
+    lines = [
+        "optimizer,batch_size,momentum,learning_rate,fold,seed,accuracy,cost,training_cost,diverged_at_step,"
+        "weights_sha256"
+    ]
+    for setting, fold, start in np.argwhere(result.weights_sha256.any(axis=-1)).tolist():
+        index, config = (setting, fold, start), result.grid.configs[setting]
+        recipe = (config.optimizer, config.batch_size, config.momentum, config.learning_rate)
         measured = [f"{values[index]:.7g}" for values in (result.accuracy, result.cost, result.training_cost)]
-        lines.append(",".join(map(str, (*setting, *measured, result.diverged_at[index] or ""))))
+        sha256 = result.weights_sha256[index].tobytes().hex()
+        values = (*recipe, fold, result.grid.first_seed + start, *measured, result.diverged_at[index] or "", sha256)
+        lines.append(",".join(map(str, values)))
     return "\n".join(lines) + "\n"
 
 

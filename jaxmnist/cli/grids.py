@@ -1,0 +1,281 @@
+"""What the commands that train a grid share: group by group, in a folder to go on from, alone or in shards."""
+
+import dataclasses
+import os
+import shlex
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import jax
+import tyro
+from jax.sharding import Mesh
+from jaxtyping import Array, Key
+
+from jaxmnist import devices
+from jaxmnist.cli.console import Advance, printable, progress, say, started_as
+from jaxmnist.cli.options import Data, DataOptions, OptionalPath, Shared, SharedRecipe, load_data, select_device, words
+from jaxmnist.network import Params
+from jaxmnist.population import GROUP_SIZE
+from jaxmnist.runs import folder as run_folder
+from jaxmnist.runs import groups as files
+from jaxmnist.runs import loop
+from jaxmnist.runs.files import write_atomically
+from jaxmnist.runs.health import GUESSING_ACCURACY
+from jaxmnist.runs.records import GRID_CONFIG, read_json
+from jaxmnist.runs.results import write_json
+from jaxmnist.runs.unfinished import resumed_by
+from jaxmnist.sources import Splits
+from jaxmnist.studies import grid as study
+from jaxmnist.studies import grid_report
+
+TABLE_SHARE = 0.02
+"""Most share of the time that writing the table may take while networks are trained."""
+
+Shard = Annotated[str | None, tyro.conf.DisallowNone, tyro.conf.arg(metavar="I/N", help_behavior_hint="")]
+Count = Annotated[int | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint="")]
+
+
+@dataclasses.dataclass(frozen=True)
+class GridOptions:
+    """The options of all commands that train a grid."""
+
+    common: Shared = dataclasses.field(default_factory=SharedRecipe)
+    seeds: int = 4
+    """Random starts for every setting: so many seeds, from the first one on."""
+    first_seed: int = 0
+    """The first of the seeds."""
+    epochs: int | Literal["auto"] = "auto"
+    """Passes over the examples that are learnt from; auto is 30 for MNIST, 5 for its cross-validation, and more for a smaller set."""  # noqa: E501
+    group_size: int = GROUP_SIZE
+    """Most networks that a device trains at once; memory grows with it."""
+    devices: Count = None
+    """How many of this machine's devices share the networks (default: all)."""
+    data: Data = dataclasses.field(default_factory=DataOptions)
+    run_dir: OptionalPath = None
+    """New folder for the results, which shards may share (default: one in runs/, named after the time and the command)."""  # noqa: E501
+    shard: Shard = None
+    """Train only shard I of N, counted from 0, as in 2/4. In /4 the I is SLURM's or Kubernetes' number of this task (default: everything, or a SLURM array's task its share)."""  # noqa: E501
+
+
+@dataclasses.dataclass(frozen=True)
+class ResumeOptions:
+    """Go on with a grid that was stopped, by its own options; what is finished is kept.
+
+    Several shards' folders become one by copying their groups: cp runs/b/groups/* runs/a/groups. On one kind of machine
+    the results are, bit for bit, those of a grid that was never stopped.
+    """
+
+    resume: Path
+    """Folder of the run."""
+    shard: Shard = None
+    """Train only the missing part of shard I of N, as with a new run (default: all that is missing)."""
+
+
+class Job(NamedTuple):
+    """A grid to train, and where."""
+
+    folder: Path
+    command: str  # its name
+    options: GridOptions
+    splits: Splits
+    asked: study.Grid  # as the options ask for it
+    grid: study.Grid  # resolved; the same settings in the same order
+    sha256: str  # of the grid and its data
+    mesh: Mesh  # the devices
+
+    @property
+    def key(self) -> Key[Array, ""]:
+        """Decides the folds and the shuffles; 0 and 1 would give the two keys of the network from seed 0."""
+        return jax.random.fold_in(jax.random.key(0), 2)
+
+
+class Command(NamedTuple):
+    """A command that trains a grid."""
+
+    name: str
+    options: type[GridOptions]
+    make: Callable[[Any, Splits], study.Grid]  # the grid that the options ask for
+    finish: Callable[[Job, study.Result, dict[str, Any], str], None]  # writes and prints what follows from the results
+    table: str  # the name of the CSV file; without its suffix, that of new folders
+
+
+def parse(command: Command, arguments: Sequence[str], program: str) -> GridOptions | ResumeOptions:
+    """Parse the command line of a new grid, or of one to go on with."""
+    resumes = any(word.split("=")[0] == "--resume" for word in arguments)
+    kind: Any = ResumeOptions if resumes else command.options
+    parsed: GridOptions | ResumeOptions = tyro.cli(kind, args=arguments, prog=program)
+    return parsed
+
+
+def run(given: GridOptions | ResumeOptions, command: Command) -> int:
+    """Train what is missing of a grid, or of a shard of it, and once nothing is missing finish; return 0."""
+    shard, shards = shard_of(given.shard, os.environ)
+    part = f"{shard}-of-{shards}" if shards > 1 else ""
+    options = _recorded(given.resume, command) if isinstance(given, ResumeOptions) else given
+    existing = given.resume if isinstance(given, ResumeOptions) else given.run_dir if part else None
+    if not existing:
+        run_folder.refuse_used(options.run_dir)
+    device = select_device(options.data)
+    with jax.default_device(device):
+        mesh = devices.mesh(devices.several(device, options.devices), "population")
+        splits = load_data(options.data)
+        asked = command.make(options, splits)
+        grid = study.resolved(asked._replace(group_size=asked.group_size * mesh.size), splits.train)
+        sha256 = study.sha256(grid, loop.digest(splits))
+        new = run_folder.created(options.run_dir, Path(command.table).stem.replace("_", "-"))
+        with run_folder.joined(existing, part) if existing else new as path:
+            job = Job(path, command.name, options, splits, asked, grid, sha256, mesh)
+            _identify(job)
+            again = f"{started_as(command.name)} --resume {shlex.quote(str(path))}"
+            with resumed_by(f"{again} --shard {shard}/{shards}" if part else again):
+                finished, all_groups = _train_share(job, command.table, shard, shards), len(study.groups(grid))
+                if len(finished) < all_groups:
+                    say(f"{len(finished):,} of {all_groups:,} groups are finished. When all shards are: {again}")
+                    return 0
+                result = _write_table(job, command.table, finished)
+                seconds = sum(float(arrays["seconds"]) for arrays in finished.values())
+                command.finish(job, result, *_in_words_and_numbers(job, result, seconds))
+    return 0
+
+
+def shard_of(given: str | None, environment: Mapping[str, str]) -> tuple[int, int]:
+    """Return which shard of how many to train; 0 of 1 is everything.
+
+    Args:
+        given: I/N, or /N for the number that a cluster gave this task, or None for a SLURM array's own numbers.
+        environment: of SLURM's arrays, whose tasks are numbered one after the other, and Kubernetes' indexed jobs.
+    """
+    number, count = environment.get("JOB_COMPLETION_INDEX"), environment.get("SLURM_ARRAY_TASK_COUNT")
+    if "SLURM_ARRAY_TASK_ID" in environment:
+        with suppress(ValueError):
+            first = int(environment.get("SLURM_ARRAY_TASK_MIN", "0"))
+            number = str(int(environment["SLURM_ARRAY_TASK_ID"]) - first)
+    if given is None and (number is None or count is None):
+        return 0, 1
+    text = f"/{count}" if given is None else given
+    before, _, after = text.partition("/")
+    expected = "expected I/N, with I from 0 and below N; for example shard=0/4"
+    if not before and number is None:
+        raise ValueError(f"shard={text}: neither SLURM nor Kubernetes has given this task a number; {expected}")
+    shard, shards = ((int(word) if word.isdecimal() else -1) for word in (before or str(number), after))
+    if not 0 <= shard < shards:
+        raise ValueError(f"shard={before or number}/{after}: {expected}")
+    return shard, shards
+
+
+def best_network(job: Job, result: study.Result) -> Params:
+    """Return the best setting's best network: as its group kept it, or trained once more if no group did."""
+    setting = grid_report.order(result)[0]
+    divided = study.groups(job.grid)
+    scores = -result.accuracy if job.grid.metric == "accuracy" else result.cost
+    kept = []
+    for index, group in enumerate(divided):
+        if setting in group.settings:
+            best = study.best_of(job.grid, group, study.of_group(result, group))
+            if group.settings[best] == setting:
+                kept.append((float(scores[setting, group.fold, group.starts[best]]), index))
+    if kept:
+        return files.read_best(job.folder, min(kept)[1], job.grid.configs[setting].sizes)
+    group = next(group for group in divided if setting in group.settings)
+    (trained,) = study.train_groups(job.key, job.grid, job.splits.train, [group], mesh=job.mesh)
+    row = group.settings.index(setting)
+    params: Params = jax.tree.map(lambda leaf: leaf[row], trained.params)
+    return params
+
+
+def _recorded(folder: Path, command: Command) -> GridOptions:
+    """Return the options of a grid by its config.json; a data folder that is gone isn't named."""
+    path = folder / "config.json"
+    recorded = read_json(path, GRID_CONFIG)
+    if recorded["command"] != command.name:
+        raise ValueError(f"{path}: is of {recorded['command']}, expected {command.name}; resume it by its own command")
+    try:
+        options: GridOptions = tyro.cli(command.options, args=recorded["arguments"], console_outputs=False)
+    except SystemExit:
+        found = f"{path}: arguments are {recorded['arguments']!r:.200}"
+        raise ValueError(f"{found}, expected those that {command.name} wrote") from None
+    data = options.data
+    if data.data_dir is not None and not data.data_dir.is_dir():
+        data = dataclasses.replace(data, data_dir=None)
+    return dataclasses.replace(options, data=data)
+
+
+def _identify(job: Job) -> None:
+    """Write config.json, or check that the one that is there is of the same grid and data."""
+    path = job.folder / "config.json"
+    if path.exists():
+        if read_json(path, GRID_CONFIG)["grid_sha256"] != job.sha256:
+            problem = "is of another grid or other data, expected the same options and data"
+            raise ValueError(f"{path}: {problem}; choose another folder")
+        return
+    run_folder.refuse_files(job.folder)
+    arguments = words(job.options, leave_out=("run_dir", "shard"))
+    about = {"dataset": job.splits.name, "origin": job.splits.origin}
+    content = {"command": job.command, "arguments": arguments, **about, "grid_sha256": job.sha256}
+    write_json(path, content)
+
+
+def _train_share(job: Job, table: str, shard: int, shards: int) -> dict[int, Mapping[str, Any]]:
+    """Train the missing groups of a shard; return all that are finished, those of other shards included."""
+    divided = study.groups(job.grid)
+    finished, warnings = files.read_groups(job.folder, len(divided), job.sha256)
+    for warning in warnings:
+        say(f"warning: {warning}", on_stderr=True)
+    share = range(shard, len(divided), shards)
+    missing = [index for index in share if index not in finished]
+    networks, epochs = sum(len(divided[index].starts) for index in share), int(job.grid.configs[0].epochs)
+    done = networks - sum(len(divided[index].starts) for index in missing)
+    unit = f"epochs ({networks:,} networks × {epochs})"
+    with progress(networks * epochs, unit, done=done * epochs) as advance:
+        _train_missing(job, table, missing, finished, advance)
+    if shards > 1:
+        finished, _ = files.read_groups(job.folder, len(divided), job.sha256)
+    return finished
+
+
+def _train_missing(
+    job: Job, table: str, missing: Sequence[int], finished: dict[int, Mapping[str, Any]], advance: Advance
+) -> None:
+    """Train groups and keep each as it ends; every now and then write the table of all that are finished."""
+    divided = study.groups(job.grid)
+    chosen = [divided[index] for index in missing]
+    begin = next_table = time.monotonic()
+    for index, trained in zip(
+        missing, study.train_groups(job.key, job.grid, job.splits.train, chosen, advance, job.mesh), strict=True
+    ):
+        now = time.monotonic()
+        measured = study.measured(trained)
+        best = study.best_of(job.grid, divided[index], measured)
+        params: Params = jax.tree.map(lambda leaf, best=best: leaf[best], trained.params)
+        finished[index] = files.save_group(job.folder, index, measured._asdict(), now - begin, params, job.sha256)
+        if time.monotonic() >= next_table:
+            _write_table(job, table, finished)
+            next_table = time.monotonic() + (time.monotonic() - now) / TABLE_SHARE
+        begin = time.monotonic()
+
+
+def _write_table(job: Job, table: str, finished: Mapping[int, Mapping[str, Any]]) -> study.Result:
+    """Write what is known of all finished networks as CSV; return it."""
+    divided = study.groups(job.grid)
+    measured = {
+        index: study.Measured(**{name: arrays[name] for name in study.Measured._fields})
+        for index, arrays in finished.items()
+    }
+    result = study.assemble(job.grid, job.splits.train, ((divided[index], of) for index, of in measured.items()))
+    write_atomically(job.folder / table, grid_report.to_csv(result).encode())
+    return result
+
+
+def _in_words_and_numbers(job: Job, result: study.Result, seconds: float) -> tuple[dict[str, Any], str]:
+    """Return what summary.json says of every grid, and the results in words."""
+    splits, options, count = job.splits, job.options, result.cost.size
+    summary = {"dataset": splits.name, "origin": splits.origin, "held_out_examples": result.fold_size}
+    summary |= {**vars(options.common), "epochs": job.grid.configs[0].epochs, "seeds": options.seeds}
+    summary |= {"first_seed": options.first_seed, "networks": count}
+    summary |= {"seconds": round(seconds, 2), "networks_per_second": round(count / seconds, 3)}
+    speed = f"{count:,} networks in {seconds:.1f} s, {count / seconds:.2f} a second"
+    head = f"{splits.name} from {printable(splits.origin)}: {speed}"
+    return summary, f"{head}\n{grid_report.report(result, GUESSING_ACCURACY)}"
