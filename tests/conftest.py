@@ -1,4 +1,5 @@
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -6,6 +7,9 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.par
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")  # all workers and subprocesses share it
 if "slow" not in sys.argv and "measured" not in sys.argv:  # quick tests compile more than they compute
     os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
+# A shell's background job ignores Ctrl-C, and so would the commands that the tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import jax
 import pytest
