@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 from types import FrameType
 
-from jaxmnist.runs.unfinished import take_back_all, to_go_on
+from jaxmnist.runs.unfinished import how_to_go_on, take_back_all
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 """What ends the process at once; `train` lets the first two only request a stop."""
@@ -19,13 +19,15 @@ INTERRUPTED = 75
 
 def program(command: str | None = None) -> int:
     """Run the command line of this process, and return its exit code; see `jaxmnist.cli.main`."""
-    for number in (getattr(signal, name) for name in SIGNALS if hasattr(signal, name)):
+    numbers = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
+    for number in numbers:
         if signal.getsignal(number) != signal.SIG_IGN:  # as nohup and a shell's background jobs have it
             signal.signal(number, _end_at_once)
     from jaxmnist.cli import main  # here, as the import takes 0.1 s
 
     code = main(command=command)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done; Python's own end could be interrupted
+    for number in numbers:  # all is done; Python's own end could be interrupted
+        signal.signal(number, signal.SIG_IGN)
     return code
 
 
@@ -34,7 +36,7 @@ def _end_at_once(number: int, _frame: FrameType | None) -> None:
 
     No exception does it: it could be lost in a callback of JAX, and Python's end would free what a compiler still uses.
     """
-    command = to_go_on()
+    command = how_to_go_on()
     told = f"interrupted. To go on: {command}" if command else "error: interrupted"
     if sys.__stderr__ is not None:  # else the descriptor 2 is closed, or another file
         with suppress(OSError):

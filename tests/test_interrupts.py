@@ -120,7 +120,7 @@ def test_a_signal_that_the_caller_ignores_stays_ignored(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_no_signal_leaves_an_empty_folder(begin, tmp_path, number):
-    with begin(tmp_path / "r", "sweep", "--run-dir", "a/b") as process:
+    with begin(tmp_path / "r", "compare", "--run-dir", "a/b") as process:
         while not (tmp_path / "r" / "a" / "b" / WRITER).exists():
             time.sleep(0.001)
         process.send_signal(number)

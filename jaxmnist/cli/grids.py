@@ -26,11 +26,13 @@ from jaxmnist.runs.files import write_atomically
 from jaxmnist.runs.health import GUESSING_ACCURACY
 from jaxmnist.runs.records import GRID_CONFIG, read_json
 from jaxmnist.runs.results import write_json
-from jaxmnist.runs.unfinished import resumed_by
+from jaxmnist.runs.unfinished import note_how_to_go_on
 from jaxmnist.sources import Splits
 from jaxmnist.studies import grid as study
 from jaxmnist.studies import grid_report
 
+CONFIG = "config.json"
+"""The record of a grid: its command and options."""
 TABLE_SHARE = 0.02
 """Most share of the time that writing the table may take while networks are trained."""
 
@@ -128,16 +130,16 @@ def run(given: GridOptions | ResumeOptions, command: Command) -> int:
         new = run_folder.created(options.run_dir, Path(command.table).stem.replace("_", "-"))
         with run_folder.joined(existing, part) if existing else new as path:
             job = Job(path, command.name, options, splits, asked, grid, sha256, mesh)
-            _identify(job)
             again = f"{started_as(command.name)} --resume {shlex.quote(str(path))}"
-            with resumed_by(f"{again} --shard {shard}/{shards}" if part else again):
-                finished, all_groups = _train_share(job, command.table, shard, shards), len(study.groups(grid))
-                if len(finished) < all_groups:
-                    say(f"{len(finished):,} of {all_groups:,} groups are finished. When all shards are: {again}")
-                    return 0
-                result = _write_table(job, command.table, finished)
-                seconds = sum(float(arrays["seconds"]) for arrays in finished.values())
-                command.finish(job, result, *_in_words_and_numbers(job, result, seconds))
+            note_how_to_go_on(f"{again} --shard {shard}/{shards}" if part else again, path / CONFIG)
+            _identify(job)
+            finished, all_groups = _train_share(job, command.table, shard, shards), len(study.groups(grid))
+            if len(finished) < all_groups:
+                say(f"{len(finished):,} of {all_groups:,} groups are finished. When all shards are: {again}")
+                return 0
+            result = _write_table(job, command.table, finished)
+            seconds = sum(float(arrays["seconds"]) for arrays in finished.values())
+            command.finish(job, result, *_in_words_and_numbers(job, result, seconds))
     return 0
 
 
@@ -188,7 +190,7 @@ def best_network(job: Job, result: study.Result) -> Params:
 
 def _recorded(folder: Path, command: Command) -> GridOptions:
     """Return the options of a grid by its config.json; a data folder that is gone isn't named."""
-    path = folder / "config.json"
+    path = folder / CONFIG
     recorded = read_json(path, GRID_CONFIG)
     if recorded["command"] != command.name:
         raise ValueError(f"{path}: is of {recorded['command']}, expected {command.name}; resume it by its own command")
@@ -205,7 +207,7 @@ def _recorded(folder: Path, command: Command) -> GridOptions:
 
 def _identify(job: Job) -> None:
     """Write config.json, or check that the one that is there is of the same grid and data."""
-    path = job.folder / "config.json"
+    path = job.folder / CONFIG
     if path.exists():
         if read_json(path, GRID_CONFIG)["grid_sha256"] != job.sha256:
             problem = "is of another grid or other data, expected the same options and data"

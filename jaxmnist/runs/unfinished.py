@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 _ACTIONS: list[Callable[[], object]] = []
-_COMMANDS: list[str] = []
+_RESUMED_BY: list[tuple[str, Path]] = []
 
 
 @contextmanager
@@ -24,19 +25,14 @@ def take_back_all() -> None:
         _attempt(action)
 
 
-@contextmanager
-def resumed_by(command: str) -> Iterator[None]:
-    """Note, during a block that keeps what it has done, the command that goes on with it."""
-    _COMMANDS.append(command)
-    try:
-        yield
-    finally:
-        _COMMANDS.pop()
+def note_how_to_go_on(command: str, record: Path) -> None:
+    """Note the command that goes on with what the process does, once its record is written, until the process ends."""
+    _RESUMED_BY[:] = [(command, record)]
 
 
-def to_go_on() -> str:
-    """Return the command that goes on with what the process does, or "" if nothing would be kept."""
-    return _COMMANDS[-1] if _COMMANDS else ""
+def how_to_go_on() -> str:
+    """Return the command that goes on with what the process does, or "" if nothing is kept."""
+    return "".join(command for command, record in _RESUMED_BY if record.exists())
 
 
 def _attempt(action: Callable[[], object]) -> None:
