@@ -16,6 +16,7 @@ from small_data import write_idx_files
 
 from jaxmnist.cli import main
 from jaxmnist.cli.grids import shard_of
+from jaxmnist.runs.files import TEMPORARY
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 GRID = ("--dataset", "custom", "--epochs", 1, "--sizes", 784, 10, "--learning-rate", 0.1, 0.3, "--group-size", 4)
@@ -143,11 +144,14 @@ def test_groups_of_several_folders_are_put_together_and_gaps_filled(sweep, tmp_p
         assert "2 of 6 groups are finished" in out
         assert out.endswith(f"When all shards are: python -m jaxmnist sweep --resume {tmp_path / str(number)}\n")
     shutil.copytree(tmp_path / "2" / "groups", tmp_path / "0" / "groups", dirs_exist_ok=True)
+    killed = tmp_path / "0" / "groups" / f".0123abcd{TEMPORARY}"  # as a kill leaves it
+    killed.write_bytes(b"half")
     damaged = tmp_path / "0" / "groups" / "000000.safetensors"
     damaged.write_bytes(damaged.read_bytes()[:-5])
     code, out, err = sweep("--resume", tmp_path / "0")
     assert code == 0, err
     assert "000000.safetensors: damaged" in err
+    assert not killed.exists()
     assert sweep(*GRID, *FEW, "--run-dir", tmp_path / "whole")[0] == 0
     assert results(tmp_path / "0") == results(tmp_path / "whole")
     # a group of another grid is no group of this one

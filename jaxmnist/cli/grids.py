@@ -22,7 +22,7 @@ from jaxmnist.population import GROUP_SIZE
 from jaxmnist.runs import folder as run_folder
 from jaxmnist.runs import groups as files
 from jaxmnist.runs import loop
-from jaxmnist.runs.files import write_atomically
+from jaxmnist.runs.files import clear_temporaries, write_atomically
 from jaxmnist.runs.health import GUESSING_ACCURACY
 from jaxmnist.runs.records import GRID_CONFIG, read_json
 from jaxmnist.runs.results import write_json
@@ -133,6 +133,8 @@ def run(given: GridOptions | ResumeOptions, command: Command) -> int:
             again = f"{started_as(command.name)} --resume {shlex.quote(str(path))}"
             note_how_to_go_on(f"{again} --shard {shard}/{shards}" if part else again, path / CONFIG)
             _identify(job)
+            if not part:
+                clear_temporaries(path / files.FOLDER)
             finished, all_groups = _train_share(job, command.table, shard, shards), len(study.groups(grid))
             if len(finished) < all_groups:
                 say(f"{len(finished):,} of {all_groups:,} groups are finished. When all shards are: {again}")

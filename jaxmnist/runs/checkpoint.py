@@ -7,7 +7,7 @@ what the arrays are (`about`), and the sha256 of each array's bytes and of the h
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -107,9 +107,14 @@ def load_network(run: str | Path) -> SavedNetwork:
     dtype = jnp.result_type(float)
     with np.errstate(over="ignore"):  # restore refuses what becomes infinite
         tensors = {name: x.astype(dtype) if x.dtype in (np.float32, np.float64) else x for name, x in tensors.items()}
+    return SavedNetwork(restore(path, tensors, {"params": shapes(config.sizes)})["params"], config, about)
+
+
+def shapes(sizes: Sequence[int]) -> Any:
+    """Describe a network of these sizes in JAX's current float type, without its numbers: a template for `restore`."""
     shape: Any = jax.ShapeDtypeStruct
-    template = tuple(Layer(shape((n, inputs), dtype), shape((n,), dtype)) for inputs, n in pairwise(config.sizes))
-    return SavedNetwork(restore(path, tensors, {"params": template})["params"], config, about)
+    dtype = jnp.result_type(float)
+    return tuple(Layer(shape((n, inputs), dtype), shape((n,), dtype)) for inputs, n in pairwise(sizes))
 
 
 def _verified(content: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -111,8 +111,9 @@ def held(folder: Path, part: str = "") -> Iterator[None]:
         ValueError: if another process holds it; names the process.
         OSError: if it can't be written.
     """
-    name, suffix = folder / f"{LOCK}{part and f'-{part}'}", part and f"-{part}"
-    lock, writer = FileLock(name, timeout=0), folder / f"{WRITER}{suffix}"
+    suffix = f"-{part}" if part else ""
+    name, writer = folder / f"{LOCK}{suffix}", folder / f"{WRITER}{suffix}"
+    lock = FileLock(name, timeout=0)
 
     def remove_names() -> None:  # safe while we hold it: filelock takes no lock on a removed file
         writer.unlink(missing_ok=True)
@@ -121,7 +122,8 @@ def held(folder: Path, part: str = "") -> Iterator[None]:
     others = [folder / LOCK] if part else sorted(folder.glob(f"{LOCK}-*"))
     try:
         for other in filter(Path.exists, others):
-            FileLock(other, timeout=0).acquire().lock.release()
+            with FileLock(other, timeout=0):
+                pass
         lock.acquire()
     except Timeout:
         holder = "another process"

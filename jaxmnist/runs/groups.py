@@ -4,15 +4,11 @@ A folder may hold the groups of several shards, or of several folders copied tog
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxmnist.network import Layer, Params
+from jaxmnist.network import Params
 from jaxmnist.runs import checkpoint
 
 FOLDER = "groups"
@@ -70,11 +66,8 @@ def read_best(folder: Path, index: int, sizes: Sequence[int]) -> Params:
     """Read the weights that a group has kept, of a network of these sizes."""
     path = _path(folder, index)
     tensors, _ = checkpoint.read(path)
-    shape: Any = jax.ShapeDtypeStruct
-    dtype = jnp.result_type(float)
-    template = tuple(Layer(shape((n, inputs), dtype), shape((n,), dtype)) for inputs, n in pairwise(sizes))
     kept = {name: array for name, array in tensors.items() if name.startswith("best.")}
-    params: Params = checkpoint.restore(path, kept, {"best": template})["best"]
+    params: Params = checkpoint.restore(path, kept, {"best": checkpoint.shapes(sizes)})["best"]
     return params
 
 
