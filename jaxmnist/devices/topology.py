@@ -1,0 +1,94 @@
+"""Devices to compile for, which need not be here: a pod of TPUs, described by libtpu, or those of this machine."""
+
+import os
+from typing import Any, NamedTuple
+
+from jax.experimental import topologies
+
+from jaxmnist import devices
+
+
+class Generation(NamedTuple):
+    """What is published of a kind of TPU; a device is what JAX calls so, a chip or one of its two cores."""
+
+    memory: int  # bytes a device
+    clock: float | None  # cycles a second
+    smallest: str  # a shape, in chips
+
+
+GENERATIONS = {
+    "v2": Generation(8 * 10**9, 0.70e9, "2x2"),
+    "v3": Generation(16 * 10**9, 0.94e9, "2x2"),
+    "v4": Generation(32 * 10**9, 1.05e9, "2x2x1"),
+    "v5e": Generation(16 * 10**9, 1.50e9, "1x1"),
+    "v5p": Generation(95 * 10**9, 1.75e9, "2x2x1"),
+    "v6e": Generation(32 * 10**9, None, "1x1"),
+    "tpu7x": Generation(96 * 10**9, None, "2x2x1"),
+}
+"""The TPUs that libtpu knows. Memory: Google Cloud's pages. Clocks of v2 to v4: Jouppi et al., A domain-specific
+supercomputer (2020) and TPU v4 (2023); of v5e and v5p: the peak of 197 and 459 · 10¹² bfloat16 operations a second over
+the 2 · 128² a cycle of their 4 and 8 matrix units. Those of the others aren't published."""
+
+class Speed(NamedTuple):
+    """How fast a device works."""
+
+    unit: str  # of its work: cycles, which XLA estimates, or FLOPs
+    per_second: float
+    source: str  # where the number comes from
+
+
+class Topology(NamedTuple):
+    """Devices to compile for, which need not be here."""
+
+    name: str
+    devices: list[Any]  # JAX's
+    chips: int
+    memory: int | None  # bytes a device; None if unknown
+    speed: Speed | None  # None if unknown
+
+
+def describe(name: str) -> Topology:
+    """Describe a topology by its name: libtpu's for TPUs, such as v5e:16x16, or cpu:N or gpu:N for devices here.
+
+    Raises:
+        ValueError: if it isn't known, or libtpu isn't installed.
+    """
+    kind, _, shape = name.partition(":")
+    if kind in ("cpu", "gpu"):
+        if not shape.isdecimal():
+            raise ValueError(f"topology={name}: expected a number of devices after {kind}:, as in topology={kind}:1")
+        here = devices.several(devices.select(kind), int(shape))  # type: ignore[arg-type]
+        limit = (here[0].memory_stats() or {}).get("bytes_limit")
+        return Topology(name, list(here), len(here), limit, None)
+    known = ", ".join(f"{kind}:{generation.smallest}" for kind, generation in GENERATIONS.items())
+    expected = f"expected a generation and a shape in chips that libtpu knows, from {known} on, or cpu:1"
+    if kind not in GENERATIONS:
+        raise ValueError(f"topology={name}: {expected}; for example topology=v5e:16x16")
+    try:
+        found = _absent(kind, shape)
+    except RuntimeError as problem:
+        if "not installed" in str(problem):
+            raise ValueError(
+                f"topology={name}: compiling for TPUs needs libtpu, which isn't installed; install jaxmnist[tpu]"
+            ) from problem
+        raise ValueError(f"topology={name}: {str(problem):.200}; {expected}") from problem
+    memory, clock, _ = GENERATIONS[kind]
+    speed = Speed("cycles", clock, f"the clock of a {kind}") if clock else None
+    return Topology(name, found, len({tuple(device.coords) for device in found}), memory, speed)
+
+
+def _absent(kind: str, shape: str) -> list[Any]:
+    """Let libtpu describe TPUs, which it must neither look for nor lock, nor ask Google Cloud about."""
+    settings = {
+        "TPU_SKIP_MDS_QUERY": "1",
+        "TPU_WORKER_HOSTNAMES": "localhost",
+        "TPU_ACCELERATOR_TYPE": "v5litepod-4",
+        "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+    }
+    for variable, value in settings.items():
+        os.environ.setdefault(variable, value)
+    devices.select("cpu")
+    options: dict[str, Any] = {"chip_config_name": "megacore"} if kind == "v4" else {}
+    if shape == "1x1":
+        options["chips_per_host_bounds"] = (1, 1, 1)
+    return list(topologies.get_topology_desc(f"{kind}:{shape}", "tpu", **options).devices)
