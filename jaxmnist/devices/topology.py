@@ -29,6 +29,7 @@ GENERATIONS = {
 supercomputer (2020) and TPU v4 (2023); of v5e and v5p: the peak of 197 and 459 · 10¹² bfloat16 operations a second over
 the 2 · 128² a cycle of their 4 and 8 matrix units. Those of the others aren't published."""
 
+
 class Speed(NamedTuple):
     """How fast a device works."""
 
@@ -42,7 +43,7 @@ class Topology(NamedTuple):
 
     name: str
     devices: list[Any]  # JAX's
-    chips: int
+    chips: int | None  # None for those of this machine
     memory: int | None  # bytes a device; None if unknown
     speed: Speed | None  # None if unknown
 
@@ -59,7 +60,7 @@ def describe(name: str) -> Topology:
             raise ValueError(f"topology={name}: expected a number of devices after {kind}:, as in topology={kind}:1")
         here = devices.several(devices.select(kind), int(shape))  # type: ignore[arg-type]
         limit = (here[0].memory_stats() or {}).get("bytes_limit")
-        return Topology(name, list(here), len(here), limit, None)
+        return Topology(name, list(here), None, limit, None)
     known = ", ".join(f"{kind}:{generation.smallest}" for kind, generation in GENERATIONS.items())
     expected = f"expected a generation and a shape in chips that libtpu knows, from {known} on, or cpu:1"
     if kind not in GENERATIONS:

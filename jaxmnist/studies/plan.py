@@ -4,6 +4,7 @@ The model of time: a program takes its work over the speed of a device. On TPUs 
 speed the clock. Elsewhere work is the matrix products' FLOPs, and speed what a matrix product reaches.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -16,13 +17,16 @@ from jaxmnist.config import Config
 from jaxmnist.dataset import Dataset
 from jaxmnist.devices.compiled import Program, placed
 from jaxmnist.devices.topology import Topology
-from jaxmnist.population import evaluate_many, even_size, start_many, train_group_epoch, with_rates
-from jaxmnist.training import measure, start, train_epoch
+from jaxmnist.population import evaluate_many, start_many, train_group_epoch, with_rates
+from jaxmnist.studies.grid import MAX_NETWORKS, group_of
+from jaxmnist.training import count_steps, measure, start, train_epoch
 
 EXAMPLES, TEST_EXAMPLES = 60_000, 10_000
 """MNIST's."""
 TRAIN_EPOCH, TRAIN_MEASURE = "train: an epoch", "train: measuring"
 START, SWEEP_EPOCH, EVALUATE = "sweep: random starts", "sweep: an epoch", "sweep: evaluation"
+CHECKED = {TRAIN_EPOCH: (TRAIN_EPOCH,), "sweep: an epoch, evaluated": (SWEEP_EPOCH, EVALUATE)}
+"""What a measurement, by its name, consists of."""
 
 
 class Sweep(NamedTuple):
@@ -48,10 +52,10 @@ class Layout(NamedTuple):
 class Seconds(NamedTuple):
     """What the model predicts."""
 
+    programs: dict[str, float]  # each one's run
     train: float  # one network on one device
     sweep: float
-    chip_hours: float  # of the sweep
-    group_epoch: float  # a group of one epoch, with its random starts and both evaluations
+    chip_hours: float | None  # of the sweep; None without chips
 
 
 def layout(sweep: Sweep, topology: Topology) -> Layout:
@@ -60,11 +64,12 @@ def layout(sweep: Sweep, topology: Topology) -> Layout:
     Raises:
         ValueError: if the recipe or a number breaks a rule.
     """
-    if sweep.networks < 1:
-        raise ValueError(f"networks={sweep.networks}: expected a whole number from 1; for example networks=1000000")
+    if not 1 <= sweep.networks <= MAX_NETWORKS:
+        raise ValueError(
+            f"networks={sweep.networks}: expected from 1 to {MAX_NETWORKS:,}; for example networks={MAX_NETWORKS}"
+        )
     count = len(topology.devices)
-    even_size(1, sweep.group_size)  # checks it
-    size = even_size(sweep.networks, sweep.group_size * count)
+    size = group_of(sweep.networks, sweep.group_size, count, sweep.config.sizes)
     held_out = EXAMPLES // sweep.folds
     learnt = held_out * (sweep.folds - 1)
     config = sweep.config.resolved(learnt)
@@ -117,14 +122,93 @@ def predict(sweep: Sweep, topology: Topology, programs: Mapping[str, Program | s
     """Predict how long it takes; None if a device's speed or a program's work isn't known."""
     if topology.speed is None or any(isinstance(program, str) for program in programs.values()):
         return None
-    plan, speed, work = layout(sweep, topology), topology.speed, dict[str, float]()
+    plan, took = layout(sweep, topology), dict[str, float]()
     for name, program in programs.items():
-        across = 1 if name.startswith("train") else len(topology.devices)
-        amount = program.cycles if speed.unit == "cycles" else program.flops / across  # type: ignore[union-attr]
-        work[name] = float(amount or 0) / speed.per_second
+        sharing = 1 if name.startswith("train") else len(topology.devices)
+        work = program.cycles if topology.speed.unit == "cycles" else program.flops / sharing  # type: ignore[union-attr]
+        took[name] = float(work or 0) / topology.speed.per_second
     epochs = plan.epochs
-    train = int(sweep.config.resolved(EXAMPLES).epochs) * work[TRAIN_EPOCH]
-    train += (int(sweep.config.resolved(EXAMPLES).epochs) + 1) * work[TRAIN_MEASURE]
-    total = plan.groups * (work[START] + epochs * work[SWEEP_EPOCH] + (epochs + 1) * work[EVALUATE])
-    one = work[START] + work[SWEEP_EPOCH] + 2 * work[EVALUATE]
-    return Seconds(train, total, total * topology.chips / 3600, one)
+    train = epochs * took[TRAIN_EPOCH] + (epochs + 1) * took[TRAIN_MEASURE]
+    total = plan.groups * (took[START] + epochs * took[SWEEP_EPOCH] + (epochs + 1) * took[EVALUATE])
+    return Seconds(took, train, total, topology.chips and total * topology.chips / 3600)
+
+
+def report(
+    sweep: Sweep, topology: Topology, programs: Mapping[str, Program | str], measured: Mapping[str, float]
+) -> str:
+    """Say what the programs take, what the model predicts, and how far that is from seconds that were measured."""
+    plan, config, seconds = layout(sweep, topology), sweep.config, predict(sweep, topology, programs)
+    chips = f" on {_count(topology.chips, 'chip')}" if topology.chips else ""
+    memory = f", {topology.memory / 1e9:.0f} GB a device" if topology.memory else ""
+    lines = [
+        f"{topology.name}: {_count(len(topology.devices), 'device')}{chips}{memory}; data of MNIST's size",
+        f"{'-'.join(map(str, config.sizes))}, {config.activation}, {config.cost}, {config.optimizer}, batch size "
+        f"{config.batch_size}, {_count(plan.epochs, 'epoch')}",
+        f"sweep: {_count(sweep.networks, 'network')} in {_count(plan.groups, 'group')} of {plan.rows:,}, "
+        f"{plan.rows // len(topology.devices):,} a device",
+        "",
+        f"{'':22}{'MB a device: arguments,':>30}{'share of':>10}{'GFLOP':>11}{'cycles':>14}  communication",
+        f"{'a run of':22}{'outputs, temporaries':>30}{'memory':>10}{'in all':>11}{'a device':>14}  between devices",
+        *(_row(name, program, topology) for name, program in programs.items()),
+        "",
+        *_steps(sweep, plan, programs),
+        *_times(plan, topology, seconds),
+        *(_compared(name, seconds, spent) for name, spent in measured.items()),
+    ]
+    return "\n".join(lines)
+
+
+def _row(name: str, program: Program | str, topology: Topology) -> str:
+    if isinstance(program, str):
+        return f"{name:<22} doesn't compile: {program}"
+    parts = " + ".join(f"{part / 1e6:,.1f}" for part in (program.arguments, program.outputs, program.temporaries))
+    share = f"{program.bytes / topology.memory:.2%}" if topology.memory else "?"
+    cycles = "?" if program.cycles is None else f"{program.cycles:,}"
+    shared = ", ".join(f"{count:,} {kind}" for kind, count in program.collectives.items()) or "none"
+    return f"{name:<22}{parts:>30}{share:>10}{program.flops / 1e9:>11,.1f}{cycles:>14}  {shared}"
+
+
+def _steps(sweep: Sweep, plan: Layout, programs: Mapping[str, Program | str]) -> list[str]:
+    """Say what a step takes, and which operations XLA's estimates leave out."""
+    lines, missing = [], Counter[str]()
+    for name, examples in ((TRAIN_EPOCH, EXAMPLES), (SWEEP_EPOCH, plan.learnt)):
+        program = programs[name]
+        if not isinstance(program, str):
+            steps = count_steps(sweep.config.resolved(examples), examples) // plan.epochs
+            cycles = "" if program.cycles is None else f", {program.cycles / steps:,.0f} cycles a device"
+            lines.append(f"{name}: {steps:,} steps of {program.flops / steps / 1e6:,.2f} MFLOP{cycles}")
+            missing.update(program.unestimated)
+    if missing:
+        kinds = " and ".join(f"{count} {kind}s" for kind, count in missing.items())
+        lines.append(
+            f"Cycles are XLA's estimates, not measurements. {kinds} have none (sorts, gathers) and count as 0."
+        )
+    return lines
+
+
+def _times(plan: Layout, topology: Topology, seconds: Seconds | None) -> list[str]:
+    if seconds is None:
+        return ["No time is predicted, as a device's speed or a program's work isn't known."]
+    speed, epochs = topology.speed, plan.epochs
+    assert speed is not None
+    hours = "" if seconds.chip_hours is None else f", {seconds.chip_hours:.3g} chip-hours"
+    return [
+        f"The model: seconds of a run = {speed.unit} of a device / {speed.per_second / 1e9:.3g} · 10⁹ ({speed.source}).",
+        f"train on one device: {epochs} epochs, measured {epochs + 1} times: {_duration(seconds.train)}",
+        f"sweep: {plan.groups} × (random starts + {epochs} epochs + {epochs + 1} evaluations): "
+        f"{_duration(seconds.sweep)}{hours}",
+        "Loading and compiling, starting each program and fetching its results come on top.",
+    ]
+
+
+def _compared(name: str, seconds: Seconds | None, spent: float) -> str:
+    predicted = sum(seconds.programs[part] for part in CHECKED[name]) if seconds else 0.0
+    return f"{name}: predicted {predicted:.3g} s, measured {spent:.3g} s here, error {predicted / spent - 1:+.0%}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds < 600 else f"{seconds / 3600:.3g} h"
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number:,} {name}" + "s" * (number != 1)
