@@ -87,8 +87,9 @@ def count_flops(jaxpr: Jaxpr) -> int:
         times = 1
         if equation.primitive.name == "dot_general":
             (contracted, _), _ = equation.params["dimension_numbers"]
-            depth = prod(equation.invars[0].aval.shape[axis] for axis in contracted)
-            total += 2 * depth * equation.outvars[0].aval.size
+            left, product = (variable.aval for variable in (equation.invars[0], equation.outvars[0]))
+            depth = prod(left.shape[axis] for axis in contracted)  # type: ignore[attr-defined]
+            total += 2 * depth * product.size  # type: ignore[attr-defined]
         elif equation.primitive.name == "scan":
             times = equation.params["length"]
         elif equation.primitive.name == "shard_map":

@@ -72,7 +72,7 @@ def describe(name: str) -> Topology:
             raise ValueError(
                 f"topology={name}: compiling for TPUs needs libtpu, which isn't installed; install jaxmnist[tpu]"
             ) from problem
-        raise ValueError(f"topology={name}: {str(problem):.200}; {expected}") from problem
+        raise ValueError(f"topology={name}: {problem!s:.200}; {expected}") from problem
     memory, clock, _ = GENERATIONS[kind]
     speed = Speed("cycles", clock, f"the clock of a {kind}") if clock else None
     return Topology(name, found, len({tuple(device.coords) for device in found}), memory, speed)

@@ -127,11 +127,11 @@ def resolved(grid: Grid, train_set: Dataset) -> Grid:
 def group_of(networks: int, group_size: int, devices: int, sizes: tuple[int, ...]) -> int:
     """The size of the groups that so many networks are divided into; checks that one fits into memory."""
     parameters = parameters_of(sizes)
-    size = even_size(networks, group_size * devices)
+    size, most = even_size(networks, group_size * devices), MAX_PARAMETERS // parameters // devices
     if size * parameters > MAX_PARAMETERS:
         raise ValueError(
             f"group_size={group_size}: {size:,} networks of {parameters:,} parameters at once, expected at most "
-            f"{MAX_PARAMETERS:,} parameters in all; for example group_size={max(1, MAX_PARAMETERS // parameters)}"
+            f"{MAX_PARAMETERS:,} parameters in all; for example group_size={max(1, most)}"
         )
     return size
 

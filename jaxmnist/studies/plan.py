@@ -1,7 +1,7 @@
 """A plan: what `train` and `sweep` would take on other devices, from their very programs, compiled but not run.
 
-The model of time: a program takes its work over the speed of a device. On TPUs work is what XLA estimates, in cycles, and
-speed the clock. Elsewhere work is the matrix products' FLOPs, and speed what a matrix product reaches.
+The model of time: a program's seconds are its work over a device's speed. On TPUs the work is XLA's estimate in cycles,
+and the speed the clock. Elsewhere the work is the FLOPs of matrix products, and the speed what such a product reaches.
 """
 
 from collections import Counter
@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Key
 
 from jaxmnist import devices
 from jaxmnist.config import Config
@@ -98,10 +97,10 @@ def _trace_sweep(sweep: Sweep, topology: Topology) -> dict[str, Any]:
     config = sweep.config.resolved(plan.learnt)
     learnt, held_out = (placed(_images(count), mesh) for count in (plan.learnt, plan.held_out))
     keys = placed(jax.eval_shape(lambda: jax.random.split(jax.random.key(0), plan.rows)), mesh, "population")
-    rates = placed(jax.ShapeDtypeStruct((plan.rows,), jnp.result_type(float)), mesh, "population")
+    rates = placed(_shape((plan.rows,), jnp.result_type(float)), mesh, "population")
     starts = jax.jit(devices.each_on_its_share(start_many, mesh)).trace(keys, config)
     states = placed(jax.eval_shape(start_many, keys, config), mesh, "population")
-    states = states._replace(key=placed(_key(), mesh), epoch=placed(jax.ShapeDtypeStruct((), jnp.int32), mesh))
+    states = states._replace(key=placed(_key(), mesh), epoch=placed(_shape((), jnp.int32), mesh))
     return {
         START: starts,
         SWEEP_EPOCH: train_group_epoch.trace(states, learnt, with_rates(config, rates, rates)),
@@ -109,13 +108,16 @@ def _trace_sweep(sweep: Sweep, topology: Topology) -> dict[str, Any]:
     }
 
 
-def _key() -> Key[Array, ""]:
-    key: Any = jax.eval_shape(lambda: jax.random.key(0))
-    return key
+def _key() -> Any:
+    return jax.eval_shape(lambda: jax.random.key(0))
+
+
+def _shape(shape: tuple[int, ...], dtype: Any) -> Any:
+    return jax.ShapeDtypeStruct(shape, dtype)  # type: ignore[no-untyped-call]
 
 
 def _images(count: int) -> Any:
-    return Dataset(*(jax.ShapeDtypeStruct(shape, jnp.uint8) for shape in ((count, 784), (count,))))  # type: ignore[arg-type]
+    return Dataset(_shape((count, 784), jnp.uint8), _shape((count,), jnp.uint8))
 
 
 def predict(sweep: Sweep, topology: Topology, programs: Mapping[str, Program | str]) -> Seconds | None:
@@ -179,25 +181,23 @@ def _steps(sweep: Sweep, plan: Layout, programs: Mapping[str, Program | str]) ->
             lines.append(f"{name}: {steps:,} steps of {program.flops / steps / 1e6:,.2f} MFLOP{cycles}")
             missing.update(program.unestimated)
     if missing:
-        kinds = " and ".join(f"{count} {kind}s" for kind, count in missing.items())
-        lines.append(
-            f"Cycles are XLA's estimates, not measurements. {kinds} have none (sorts, gathers) and count as 0."
-        )
+        kinds = " and ".join(_count(count, kind) for kind, count in missing.items())
+        lines.append(f"Cycles are XLA's estimates, not measurements; {kinds} (sorts, gathers) have none and count as 0")
     return lines
 
 
 def _times(plan: Layout, topology: Topology, seconds: Seconds | None) -> list[str]:
     if seconds is None:
-        return ["No time is predicted, as a device's speed or a program's work isn't known."]
+        return ["No time is predicted, as a device's speed or a program's work isn't known"]
     speed, epochs = topology.speed, plan.epochs
     assert speed is not None
     hours = "" if seconds.chip_hours is None else f", {seconds.chip_hours:.3g} chip-hours"
     return [
-        f"The model: seconds of a run = {speed.unit} of a device / {speed.per_second / 1e9:.3g} · 10⁹ ({speed.source}).",
+        f"The model: seconds of a run = {speed.unit} of a device / {speed.per_second / 1e9:.3g} · 10⁹, {speed.source}",
         f"train on one device: {epochs} epochs, measured {epochs + 1} times: {_duration(seconds.train)}",
         f"sweep: {plan.groups} × (random starts + {epochs} epochs + {epochs + 1} evaluations): "
         f"{_duration(seconds.sweep)}{hours}",
-        "Loading and compiling, starting each program and fetching its results come on top.",
+        "Loading and compiling, starting each program and fetching its results come on top",
     ]
 
 
