@@ -126,8 +126,8 @@ def cycles(text: str) -> tuple[int | None, dict[str, int]]:
     for times, line in _executed(*_computations(text)):
         if found := re.search(r'"estimated_cycles":"(\d+)"', line):
             total, estimated = total + times * int(found[1]), True
-        elif (operation := _operation(line)) in WORKING:
-            missing[operation] += times
+        elif (kind := COLLECTIVE.search(line)) or _operation(line) in WORKING:
+            missing[kind[1] if kind else _operation(line)] += times
     return (total, dict(missing)) if estimated else (None, {})
 
 

@@ -1,6 +1,7 @@
 """Devices to compile for, which need not be here: a pod of TPUs, described by libtpu, or those of this machine."""
 
 import os
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from jax.experimental import topologies
@@ -56,22 +57,20 @@ def describe(name: str) -> Topology:
     """
     kind, _, shape = name.partition(":")
     if kind in ("cpu", "gpu"):
-        if not shape.isdecimal():
-            raise ValueError(f"topology={name}: expected a number of devices after {kind}:, as in topology={kind}:1")
-        here = devices.several(devices.select(kind), int(shape))  # type: ignore[arg-type]
+        here = devices.several(devices.select(kind), None)  # type: ignore[arg-type]
+        if not (shape.isdecimal() and 1 <= int(shape) <= len(here)):
+            raise ValueError(f"topology={name}: expected from {kind}:1 to {kind}:{len(here)}, as JAX finds so many")
         limit = (here[0].memory_stats() or {}).get("bytes_limit")
-        return Topology(name, list(here), None, limit, None)
+        return Topology(name, here[: int(shape)], None, limit, None)
     known = ", ".join(f"{kind}:{generation.smallest}" for kind, generation in GENERATIONS.items())
     expected = f"expected a generation and a shape in chips that libtpu knows, from {known} on, or cpu:1"
     if kind not in GENERATIONS:
         raise ValueError(f"topology={name}: {expected}; for example topology=v5e:16x16")
+    if "TPU_LIBRARY_PATH" not in os.environ and find_spec("libtpu") is None:
+        raise ValueError(f"topology={name}: compiling for TPUs needs libtpu, which isn't here; install jaxmnist[tpu]")
     try:
         found = _absent(kind, shape)
     except RuntimeError as problem:
-        if "not installed" in str(problem):
-            raise ValueError(
-                f"topology={name}: compiling for TPUs needs libtpu, which isn't installed; install jaxmnist[tpu]"
-            ) from problem
         raise ValueError(f"topology={name}: {problem!s:.200}; {expected}") from problem
     memory, clock, _ = GENERATIONS[kind]
     speed = Speed("cycles", clock, f"the clock of a {kind}") if clock else None

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxmnist import devices
 from jaxmnist.config import Config
@@ -97,13 +98,16 @@ def _trace_sweep(sweep: Sweep, topology: Topology) -> dict[str, Any]:
     config = sweep.config.resolved(plan.learnt)
     learnt, held_out = (placed(_images(count), mesh) for count in (plan.learnt, plan.held_out))
     keys = placed(jax.eval_shape(lambda: jax.random.split(jax.random.key(0), plan.rows)), mesh, "population")
-    rates = placed(_shape((plan.rows,), jnp.result_type(float)), mesh, "population")
+    rates = np.zeros(plan.rows, jnp.result_type(float))
+    members = placed(with_rates(config, rates, rates), mesh, "population")
     starts = jax.jit(devices.each_on_its_share(start_many, mesh)).trace(keys, config)
     states = placed(jax.eval_shape(start_many, keys, config), mesh, "population")
     states = states._replace(key=placed(_key(), mesh), epoch=placed(_shape((), jnp.int32), mesh))
     return {
         START: starts,
-        SWEEP_EPOCH: train_group_epoch.trace(states, learnt, with_rates(config, rates, rates)),
+        SWEEP_EPOCH: train_group_epoch.trace(
+            states, learnt, placed(with_rates(config, rates, rates), mesh, "population")
+        ),
         EVALUATE: evaluate_many.trace(states.params, held_out, config.activation, config.cost),
     }
 
@@ -181,8 +185,10 @@ def _steps(sweep: Sweep, plan: Layout, programs: Mapping[str, Program | str]) ->
             lines.append(f"{name}: {steps:,} steps of {program.flops / steps / 1e6:,.2f} MFLOP{cycles}")
             missing.update(program.unestimated)
     if missing:
-        kinds = " and ".join(_count(count, kind) for kind, count in missing.items())
-        lines.append(f"Cycles are XLA's estimates, not measurements; {kinds} (sorts, gathers) have none and count as 0")
+        kinds = ", ".join(_count(count, kind) for kind, count in missing.items())
+        lines.append(
+            f"Cycles are XLA's estimates, not measurements. Sorts, gathers and communication have none: {kinds}"
+        )
     return lines
 
 
