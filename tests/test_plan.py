@@ -226,6 +226,19 @@ def test_libtpu_knows_every_generation(libtpu, command):
 
 
 @pytest.mark.slow
+def test_eight_chips_share_the_minibatches_of_a_wide_network(libtpu):
+    """One all-reduce a step: the gradients of all layers and the cost are exchanged as one vector."""
+    pod = topology.describe("v5e:2x4")
+    traced = plan.trace(plan.Sweep(Config(sizes=(784, 2048, 10), batch_size=1024), 8, 1, 6), pod)[plan.TRAIN_DIVIDED]
+    program = compiled.compile_ahead(traced, "tpu")
+    steps = plan.EXAMPLES // 1024
+    assert program.collectives == {"all-reduce": steps}
+    assert program.unestimated["all-reduce"] == steps
+    assert program.flops == steps * 1024 * (4 * 784 + 6 * 10) * 2048
+    assert program.bytes <= 300e6
+
+
+@pytest.mark.slow
 def test_a_pod_of_256_chips_shares_a_million_networks_without_a_word(libtpu, command):
     """And one chip trains one network: the plan compiles both."""
     code, out, err = command("plan", "--topology", "v5e:16x16", "--networks", 1_000_000, "--json")
@@ -245,5 +258,5 @@ def test_what_does_not_fit_is_said(libtpu, command):
     words = ("--topology", "v5e:1x1", "--networks", 70_000, "--group-size", 70_000, "--batch-size", 10_000)
     code, out, err = command("plan", *words)
     assert code == 2, err
-    assert "sweep: an epoch        doesn't compile: RESOURCE_EXHAUSTED" in out
+    assert "sweep: an epoch           doesn't compile: RESOURCE_EXHAUSTED" in out
     assert "No time is predicted" in out

@@ -15,6 +15,7 @@ import numpy as np
 from jaxmnist import devices
 from jaxmnist.config import Config
 from jaxmnist.dataset import Dataset
+from jaxmnist.devices.batches import AXIS, train_epoch_divided
 from jaxmnist.devices.compiled import Program, placed
 from jaxmnist.devices.topology import Topology
 from jaxmnist.population import evaluate_many, start_many, train_group_epoch, with_rates
@@ -23,7 +24,7 @@ from jaxmnist.training import count_steps, measure, start, train_epoch
 
 EXAMPLES, TEST_EXAMPLES = 60_000, 10_000
 """MNIST's."""
-TRAIN_EPOCH, TRAIN_MEASURE = "train: an epoch", "train: measuring"
+TRAIN_EPOCH, TRAIN_MEASURE, TRAIN_DIVIDED = "train: an epoch", "train: measuring", "train, divided: an epoch"
 START, SWEEP_EPOCH, EVALUATE = "sweep: random starts", "sweep: an epoch", "sweep: evaluation"
 CHECKED = {TRAIN_EPOCH: (TRAIN_EPOCH,), "sweep: an epoch, evaluated": (SWEEP_EPOCH, EVALUATE)}
 """What a measurement, by its name, consists of."""
@@ -78,18 +79,25 @@ def layout(sweep: Sweep, topology: Topology) -> Layout:
 
 
 def trace(sweep: Sweep, topology: Topology) -> dict[str, Any]:
-    """Trace the programs of `train`, for one device, and those of `sweep`, for all; see `jax.stages.Traced`."""
+    """Trace the programs of `train`, for one device and for all, and those of `sweep`; see `jax.stages.Traced`.
+
+    All devices can train one network if they can share each minibatch evenly.
+    """
     return {**_trace_train(sweep.config, topology), **_trace_sweep(sweep, topology)}
 
 
 def _trace_train(config: Config, topology: Topology) -> dict[str, Any]:
-    mesh, config = devices.mesh(topology.devices[:1], "batch"), config.resolved(EXAMPLES)
-    state = placed(jax.eval_shape(start, _key(), config), mesh)
-    train_set, test_set = (placed(_images(count), mesh) for count in (EXAMPLES, TEST_EXAMPLES))
-    return {
-        TRAIN_EPOCH: train_epoch.trace(state, train_set, config),
-        TRAIN_MEASURE: jax.jit(measure).trace(state, train_set, test_set, config),
+    one, every = (devices.mesh(found, AXIS) for found in (topology.devices[:1], topology.devices))
+    config = config.resolved(EXAMPLES)
+    state, train_set = jax.eval_shape(start, _key(), config), _images(EXAMPLES)
+    alone = placed((state, train_set), one)
+    traced = {
+        TRAIN_EPOCH: train_epoch.trace(*alone, config),
+        TRAIN_MEASURE: jax.jit(measure).trace(*alone, placed(_images(TEST_EXAMPLES), one), config),
     }
+    if every.size > 1 and int(config.batch_size) % every.size == 0:
+        traced[TRAIN_DIVIDED] = train_epoch_divided.trace(*placed((state, train_set), every), config, every)
+    return traced
 
 
 def _trace_sweep(sweep: Sweep, topology: Topology) -> dict[str, Any]:
@@ -105,9 +113,7 @@ def _trace_sweep(sweep: Sweep, topology: Topology) -> dict[str, Any]:
     states = states._replace(key=placed(_key(), mesh), epoch=placed(_shape((), jnp.int32), mesh))
     return {
         START: starts,
-        SWEEP_EPOCH: train_group_epoch.trace(
-            states, learnt, placed(with_rates(config, rates, rates), mesh, "population")
-        ),
+        SWEEP_EPOCH: train_group_epoch.trace(states, learnt, members),
         EVALUATE: evaluate_many.trace(states.params, held_out, config.activation, config.cost),
     }
 
@@ -130,7 +136,7 @@ def predict(sweep: Sweep, topology: Topology, programs: Mapping[str, Program | s
         return None
     plan, took = layout(sweep, topology), dict[str, float]()
     for name, program in programs.items():
-        sharing = 1 if name.startswith("train") else len(topology.devices)
+        sharing = 1 if name in (TRAIN_EPOCH, TRAIN_MEASURE) else len(topology.devices)
         work = program.cycles if topology.speed.unit == "cycles" else program.flops / sharing  # type: ignore[union-attr]
         took[name] = float(work or 0) / topology.speed.per_second
     epochs = plan.epochs
@@ -153,9 +159,9 @@ def report(
         f"sweep: {_count(sweep.networks, 'network')} in {_count(plan.groups, 'group')} of {plan.rows:,}, "
         f"{plan.rows // len(topology.devices):,} a device",
         "",
-        f"{'':22}{'MB a device: arguments,':>30}{'share of':>10}{'GFLOP':>11}{'cycles':>14}  communication",
-        f"{'a run of':22}{'outputs, temporaries':>30}{'memory':>10}{'in all':>11}{'a device':>14}  between devices",
-        *(_row(name, program, topology) for name, program in programs.items()),
+        _aligned("", "MB a device: arguments,", "share of", "GFLOP", "cycles", "seconds,", "communication"),
+        _aligned("a run of", "outputs, temporaries", "memory", "in all", "a device", "predicted", "between devices"),
+        *(_row(name, program, topology, seconds) for name, program in programs.items()),
         "",
         *_steps(sweep, plan, programs),
         *_times(plan, topology, seconds),
@@ -164,14 +170,19 @@ def report(
     return "\n".join(lines)
 
 
-def _row(name: str, program: Program | str, topology: Topology) -> str:
+def _row(name: str, program: Program | str, topology: Topology, seconds: Seconds | None) -> str:
     if isinstance(program, str):
-        return f"{name:<22} doesn't compile: {program}"
+        return f"{name:<25} doesn't compile: {program}"
     parts = " + ".join(f"{part / 1e6:,.1f}" for part in (program.arguments, program.outputs, program.temporaries))
     share = f"{program.bytes / topology.memory:.2%}" if topology.memory else "?"
     cycles = "?" if program.cycles is None else f"{program.cycles:,}"
     shared = ", ".join(f"{count:,} {kind}" for kind, count in program.collectives.items()) or "none"
-    return f"{name:<22}{parts:>30}{share:>10}{program.flops / 1e9:>11,.1f}{cycles:>14}  {shared}"
+    took = f"{seconds.programs[name]:.2g}" if seconds else "?"
+    return _aligned(name, parts, share, f"{program.flops / 1e9:,.1f}", cycles, took, shared)
+
+
+def _aligned(name: str, parts: str, share: str, flops: str, cycles: str, seconds: str, shared: str) -> str:
+    return f"{name:<25}{parts:>25}{share:>10}{flops:>11}{cycles:>14}{seconds:>11}  {shared}"
 
 
 def _steps(sweep: Sweep, plan: Layout, programs: Mapping[str, Program | str]) -> list[str]:
