@@ -23,6 +23,7 @@ TEXT = (Path(__file__).parent / "data" / "compiled-for-v5e.txt").read_text()
 """What libtpu 0.0.42.1 makes for four chips of `in_loops`, without the origins of its lines."""
 SMALL = Config(sizes=(784, 10), epochs=2)
 FEW = 600
+NO_SPEED = Speed("cycles", 1.0, "nothing is measured then")
 
 
 def in_loops(mesh):
@@ -179,6 +180,17 @@ def test_a_missing_libtpu_is_one_line_with_the_remedy(command, monkeypatch):
     assert "needs libtpu, which isn't here; install jaxmnist[tpu]" in err
 
 
+def test_a_program_that_does_not_compile_is_bad_input(command, monkeypatch):
+    def compile_ahead(_traced, _platform):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: used 99 GB of 16 GB")
+
+    monkeypatch.setattr("jaxmnist.cli.plan.compile_ahead", compile_ahead)
+    monkeypatch.setattr("jaxmnist.cli.plan.describe", lambda name: topology.describe("cpu:1")._replace(speed=NO_SPEED))
+    code, out, _err = command("plan", "--networks", 1, "--sizes", 784, 10)
+    assert code == 2
+    assert out.count("doesn't compile: RESOURCE_EXHAUSTED: used 99 GB of 16 GB\n") == 5
+
+
 @pytest.mark.slow
 def test_this_machine_is_planned_and_measured(command):
     """Here the model's error is known, and printed."""
@@ -254,9 +266,8 @@ def test_a_pod_of_256_chips_shares_a_million_networks_without_a_word(libtpu, com
 
 
 @pytest.mark.slow
-def test_what_does_not_fit_is_said(libtpu, command):
-    words = ("--topology", "v5e:1x1", "--networks", 70_000, "--group-size", 70_000, "--batch-size", 10_000)
-    code, out, err = command("plan", *words)
-    assert code == 2, err
-    assert "sweep: an epoch           doesn't compile: RESOURCE_EXHAUSTED" in out
-    assert "No time is predicted" in out
+def test_what_does_not_fit_does_not_compile(libtpu):
+    chip = topology.describe("v5e:1x1")
+    traced = plan.trace(plan.Sweep(Config(batch_size=10_000), 70_000, 70_000, 6), chip)[plan.SWEEP_EPOCH]
+    with pytest.raises(jax.errors.JaxRuntimeError, match="RESOURCE_EXHAUSTED"):
+        compiled.compile_ahead(traced, "tpu")
