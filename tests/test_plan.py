@@ -228,7 +228,8 @@ def test_libtpu_makes_the_stored_text_of_the_same_function(libtpu):
 
 @pytest.mark.slow
 def test_libtpu_knows_every_generation(libtpu, command):
-    for kind, (_memory, _clock, smallest) in topology.GENERATIONS.items():
+    for kind, generation in topology.GENERATIONS.items():
+        smallest = generation.smallest
         found = topology.describe(f"{kind}:{smallest}")
         assert (found.chips, len(found.devices)) == (np.prod([*map(int, smallest.split("x"))]), len(set(found.devices)))
     code, _out, err = command("plan", "--topology", "v5e:3x3")

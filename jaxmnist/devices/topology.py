@@ -12,23 +12,23 @@ from jaxmnist import devices
 class Generation(NamedTuple):
     """What is published of a kind of TPU; a device is what JAX calls so, a chip or one of its two cores."""
 
-    memory: int  # bytes a device
-    clock: float | None  # cycles a second
+    memory: int  # bytes a device, by Google Cloud's pages
     smallest: str  # a shape, in chips
+    clock: float | None  # cycles a second; None if it isn't published
+    source: str  # of the clock
 
 
 GENERATIONS = {
-    "v2": Generation(8 * 10**9, 0.70e9, "2x2"),
-    "v3": Generation(16 * 10**9, 0.94e9, "2x2"),
-    "v4": Generation(32 * 10**9, 1.05e9, "2x2x1"),
-    "v5e": Generation(16 * 10**9, 1.50e9, "1x1"),
-    "v5p": Generation(95 * 10**9, 1.75e9, "2x2x1"),
-    "v6e": Generation(32 * 10**9, None, "1x1"),
-    "tpu7x": Generation(96 * 10**9, None, "2x2x1"),
+    "v2": Generation(8 * 10**9, "2x2", 0.70e9, "Jouppi et al. 2020"),
+    "v3": Generation(16 * 10**9, "2x2", 0.94e9, "Jouppi et al. 2020"),
+    "v4": Generation(32 * 10**9, "2x2x1", 1.05e9, "Jouppi et al. 2023"),
+    "v5e": Generation(16 * 10**9, "1x1", 1.50e9, "the published 197 · 10¹² FLOPs over 4 · 2 · 128² a cycle"),
+    "v5p": Generation(95 * 10**9, "2x2x1", 1.75e9, "the published 459 · 10¹² FLOPs over 8 · 2 · 128² a cycle"),
+    "v6e": Generation(32 * 10**9, "1x1", None, ""),
+    "tpu7x": Generation(96 * 10**9, "2x2x1", None, ""),
 }
-"""The TPUs that libtpu knows. Memory: Google Cloud's pages. Clocks of v2 to v4: Jouppi et al., A domain-specific
-supercomputer (2020) and TPU v4 (2023); of v5e and v5p: the peak of 197 and 459 · 10¹² bfloat16 operations a second over
-the 2 · 128² a cycle of their 4 and 8 matrix units. Those of the others aren't published."""
+"""The TPUs that libtpu knows. The clocks of v5e and v5p are their bfloat16 peaks over what their 4 and 8 matrix units
+do in a cycle. Jouppi et al.: A domain-specific supercomputer (2020), TPU v4 (2023)."""
 
 
 class Speed(NamedTuple):
@@ -72,8 +72,8 @@ def describe(name: str) -> Topology:
         found = _absent(kind, shape)
     except RuntimeError as problem:
         raise ValueError(f"topology={name}: {problem!s:.200}; {expected}") from problem
-    memory, clock, _ = GENERATIONS[kind]
-    speed = Speed("cycles", clock, f"the clock of a {kind}") if clock else None
+    memory, _, clock, source = GENERATIONS[kind]
+    speed = Speed("cycles", clock, f"the clock of a {kind} ({source})") if clock else None
     return Topology(name, found, len({tuple(device.coords) for device in found}), memory, speed)
 
 
