@@ -116,7 +116,7 @@ def _measure(sweep: plan.Sweep, topology: Topology) -> dict[str, float]:
 
     train_set, times = random_images(plan.EXAMPLES), list[float]()
     state = start(jax.random.key(0), config)
-    spent = min(_seconds(lambda: train_epoch(state, train_set, config)[1].block_until_ready()) for _ in range(3))
+    spent = min(_seconds(lambda: train_epoch(state, train_set, config)[1].block_until_ready()) for _ in range(5))
     members = make_members([(0.9, 0.1)], range(split.rows))
     learnt, held_out = (Dataset(*(leaf[:count] for leaf in train_set)) for count in (split.learnt, split.held_out))
     mesh = devices.mesh(topology.devices, "population")
