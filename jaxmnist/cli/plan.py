@@ -4,7 +4,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -88,17 +88,16 @@ def _measure_speed(sweep: plan.Sweep, topology: Topology) -> Speed:
     """Measure how fast a device is at the matrix products of a group's first layer, forward and back."""
     split = plan.layout(sweep, topology)
     neurons, pixels = split.rows // len(topology.devices) * sweep.config.sizes[1], sweep.config.sizes[0]
-    weights, images = jnp.ones((neurons, pixels)), jnp.ones((pixels, split.batch_size))
+    ones = jnp.ones((neurons, pixels)), jnp.ones((pixels, split.batch_size))
+    matrices = jax.device_put(ones, topology.devices[0])
 
-    @jax.jit
-    def products(weights: jax.Array, images: jax.Array) -> jax.Array:
-        turn: Any = lambda images, _: (1e-9 * (weights.T @ (weights @ images)), None)  # noqa: E731
-        last: jax.Array = jax.lax.scan(turn, images, None, length=MATRIX_PRODUCTS // 2)[0]
-        return last
+    def forward_and_back(matrices: tuple[jax.Array, jax.Array], _: None) -> tuple[tuple[jax.Array, jax.Array], None]:
+        weights, images = matrices
+        return (weights, 1e-9 * (weights.T @ (weights @ images))), None
 
-    on_device = jax.device_put((weights, images), topology.devices[0])
-    spent = min(_seconds(lambda: products(*on_device).block_until_ready()) for _ in range(6))
-    flops = MATRIX_PRODUCTS * 2 * weights.size * split.batch_size
+    products = jax.jit(lambda matrices: jax.lax.scan(forward_and_back, matrices, None, length=MATRIX_PRODUCTS // 2)[0])
+    spent = min(_seconds(lambda: products(matrices)[1].block_until_ready()) for _ in range(6))
+    flops = MATRIX_PRODUCTS * 2 * neurons * pixels * split.batch_size
     return Speed(
         "FLOPs", flops / spent, f"matrix products of {neurons:,} × {pixels} × {split.batch_size}, measured here"
     )
@@ -110,17 +109,22 @@ def _measure(sweep: plan.Sweep, topology: Topology) -> dict[str, float]:
     config = dataclasses.replace(sweep.config, epochs=2).resolved(split.learnt)
     generator = np.random.default_rng(0)
 
-    def random_images(count: int) -> Dataset:
-        pixels, labels = generator.integers(0, 256, (count, 784)), generator.integers(0, 10, count)
-        return Dataset(*(jnp.asarray(numbers.astype(np.uint8)) for numbers in (pixels, labels)))
-
-    train_set, times = random_images(plan.EXAMPLES), list[float]()
-    state = start(jax.random.key(0), config)
-    spent = min(_seconds(lambda: train_epoch(state, train_set, config)[1].block_until_ready()) for _ in range(5))
+    pixels = generator.integers(0, 256, (plan.EXAMPLES, 784), np.uint8)
+    labels = generator.integers(0, 10, plan.EXAMPLES, np.uint8)
+    train_set, alone, times = (
+        Dataset(jnp.asarray(pixels), jnp.asarray(labels)),
+        sweep.config.resolved(plan.EXAMPLES),
+        list[float](),
+    )
+    state = start(jax.random.key(0), alone)
+    spent = min(_seconds(lambda: train_epoch(state, train_set, alone)[1].block_until_ready()) for _ in range(5))
     members = make_members([(0.9, 0.1)], range(split.rows))
     learnt, held_out = (Dataset(*(leaf[:count] for leaf in train_set)) for count in (split.learnt, split.held_out))
-    mesh = devices.mesh(topology.devices, "population")
-    note: Callable[[int], None] = lambda _networks: times.append(time.perf_counter())  # noqa: E731
+    mesh, times = devices.mesh(topology.devices, "population"), list[float]()
+
+    def note(_networks: int) -> None:
+        times.append(time.perf_counter())
+
     train_group(members, split.rows, jax.random.key(1), learnt, held_out, config, note, mesh)
     return dict(zip(plan.CHECKED, (spent, times[1] - times[0]), strict=True))
 
