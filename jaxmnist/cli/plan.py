@@ -111,11 +111,7 @@ def _measure(sweep: plan.Sweep, topology: Topology) -> dict[str, float]:
 
     pixels = generator.integers(0, 256, (plan.EXAMPLES, 784), np.uint8)
     labels = generator.integers(0, 10, plan.EXAMPLES, np.uint8)
-    train_set, alone, times = (
-        Dataset(jnp.asarray(pixels), jnp.asarray(labels)),
-        sweep.config.resolved(plan.EXAMPLES),
-        list[float](),
-    )
+    train_set, alone = Dataset(jnp.asarray(pixels), jnp.asarray(labels)), sweep.config.resolved(plan.EXAMPLES)
     state = start(jax.random.key(0), alone)
     spent = min(_seconds(lambda: train_epoch(state, train_set, alone)[1].block_until_ready()) for _ in range(5))
     members = make_members([(0.9, 0.1)], range(split.rows))
