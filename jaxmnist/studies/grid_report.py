@@ -164,20 +164,17 @@ def _name(row: Row) -> str:
     return f"{row.optimizer}, batch {row.batch_size}, {momentum}η {row.learning_rate:g}"
 
 
-def to_csv(result: Result) -> str:
-    """List every network that is trained as a line of CSV."""
-    lines = [
-        "optimizer,batch_size,momentum,learning_rate,fold,seed,accuracy,cost,training_cost,diverged_at_step,"
-        "weights_sha256"
-    ]
-    for setting, fold, start in np.argwhere(result.weights_sha256.any(axis=-1)).tolist():
-        index, config = (setting, fold, start), result.grid.configs[setting]
-        recipe = (config.optimizer, config.batch_size, config.momentum, config.learning_rate)
-        measured = [f"{values[index]:.7g}" for values in (result.accuracy, result.cost, result.training_cost)]
-        sha256 = result.weights_sha256[index].tobytes().hex()
-        values = (*recipe, fold, result.grid.first_seed + start, *measured, result.diverged_at[index] or "", sha256)
-        lines.append(",".join(map(str, values)))
-    return "\n".join(lines) + "\n"
+def to_csv(result: Result) -> Iterator[str]:
+    """List every network that is trained, line by line of CSV."""
+    recipe = "optimizer,batch_size,momentum,learning_rate"
+    yield f"{recipe},fold,seed,accuracy,cost,training_cost,diverged_at_step,weights_sha256\n"
+    for setting, config in enumerate(result.grid.configs):
+        recipe = f"{config.optimizer},{config.batch_size},{config.momentum},{config.learning_rate}"
+        for fold, start in np.argwhere(result.weights_sha256[setting].any(axis=-1)).tolist():
+            index = setting, fold, start
+            measured = [f"{values[index]:.7g}" for values in (result.accuracy, result.cost, result.training_cost)]
+            bad_step, sha256 = result.diverged_at[index] or "", result.weights_sha256[index].tobytes().hex()
+            yield f"{recipe},{fold},{result.grid.first_seed + start},{','.join(measured)},{bad_step},{sha256}\n"
 
 
 def _mean(values: Float[np.ndarray, "rows n"]) -> tuple[Float[np.ndarray, "rows"], Float[np.ndarray, "rows"]]:
