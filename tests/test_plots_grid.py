@@ -65,7 +65,7 @@ def test_cross_validation_shows_the_best_rate_of_each_momentum_with_mean_and_sta
     np.testing.assert_allclose(line.get_ydata(), wrong.mean(axis=1))
     ends = np.array([segment[:, 1] for segment in bars[0].get_segments()])
     np.testing.assert_allclose(ends[:, 1] - ends[:, 0], wrong.std(axis=1, ddof=1))  # ± σ/√4
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["μ = 0.5\nη = 0.1", "μ = 0.9\nη = 0.1 / 0.2"]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["μ = 0.5\nη = 0.1", "μ = 0.9\nη = 0.1 /\n0.2"]
 
 
 def test_the_map_writes_mean_and_standard_deviation():
