@@ -56,10 +56,7 @@ def _accuracy_map(result: Result, dataset: str) -> Figure:
             image[row, column] = means[index]
             if index == best:
                 # a frame of its own size would hide a small cell
-                across_cell, down_cell = (1, 1) if numbered else (1 + len(rates) / 50, 1 + len(momenta) / 30)
-                corner = column - across_cell / 2, row - down_cell / 2
-                frame = Rectangle(corner, across_cell, down_cell, fill=False, color=ORANGE, lw=4 if numbered else 2)
-                axes.add_patch(frame).set(clip_on=False, zorder=3)
+                axes.add_patch(_frame(column, row, *((0.0, 0.0) if numbered else (len(rates) / 50, len(momenta) / 30))))
             if numbered:
                 label = f"{means[index]:.2f}"
                 label += f"\n± {accuracy[index].std(ddof=1):.2f}" if result.grid.seeds > 1 else ""
@@ -70,11 +67,19 @@ def _accuracy_map(result: Result, dataset: str) -> Figure:
         axes.set_xticks(*_few_labels(rates))
         axes.set_yticks(*_few_labels(momenta))
         axes.tick_params(length=0)
+        if not numbered:  # among many rates there are long ones
+            axes.tick_params("x", rotation=90)
     for axes in boxes[len(panels) :]:
         axes.set_axis_off()
     label = "held-out accuracy (%), mean" + " ± standard deviation" * (numbered and result.grid.seeds > 1)
     figure.colorbar(mapped, ax=boxes.tolist(), label=label, extend="min" if low > means.min() else "neither")
     return figure
+
+
+def _frame(column: int, row: int, wider: float, higher: float) -> Rectangle:
+    """A frame around a cell of a map, by so many cells larger than it."""
+    corner = column - 0.5 - wider / 2, row - 0.5 - higher / 2
+    return Rectangle(corner, 1 + wider, 1 + higher, fill=False, color=ORANGE, lw=4, clip_on=False, zorder=3)
 
 
 def _few_labels(values: Mapping[Any, int]) -> tuple[list[int], list[str]]:
