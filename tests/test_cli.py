@@ -220,7 +220,8 @@ def test_what_the_machine_lacks_is_one_line_that_names_jax_settings(run, tmp_pat
 
 
 EXHAUSTED = (
-    jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 160000000000 bytes."),  # a CPU's words
+    jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 160000000000 bytes."),
+    jax.errors.JaxRuntimeError("INTERNAL: Error dispatching computation: Out of memory allocating 379842052 bytes."),
     jax.errors.JaxRuntimeError(
         "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 149.01GiB.\nBufferAssignment OOM Debugging:\n..."
     ),
@@ -231,7 +232,7 @@ EXHAUSTED = (
 )
 
 
-@pytest.mark.parametrize("problem", EXHAUSTED, ids=["cpu", "gpu", "tpu", "host"])
+@pytest.mark.parametrize("problem", EXHAUSTED, ids=["cpu", "cpu, asynchronously", "gpu", "tpu", "host"])
 @pytest.mark.parametrize(
     ("words", "less"),
     [

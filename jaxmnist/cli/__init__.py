@@ -119,7 +119,7 @@ def _with_environment(problem: Exception) -> str:
 
 def _smaller(problem: Exception, given: Mapping[str, Any]) -> str:
     """Say what takes less: where memory gave out, less than those of the given options that it grows with."""
-    if not isinstance(problem, MemoryError) and "RESOURCE_EXHAUSTED" not in str(problem):
+    if not isinstance(problem, MemoryError) and not re.search("RESOURCE_EXHAUSTED|out of memory", str(problem), re.I):
         return "smaller sizes and numbers"
     options = []
     for name in MEMORY:
