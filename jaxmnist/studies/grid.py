@@ -28,7 +28,7 @@ FAIR_LENGTHS = (0.25, 1.0, 4.0)
 μ = 0.5 and 0.9 do best near 4, 0.95 near 1 and 0.99 near 0.2."""
 
 MAX_NETWORKS = 1_000_000
-"""Most networks of a grid; 150 bytes are kept of each."""
+"""Most networks of a grid; each takes about 450 bytes until the end."""
 MAX_PARAMETERS = 1_000_000_000
 """Most parameters of the networks that are trained at once: they, their velocities and gradients take 12 GB."""
 
