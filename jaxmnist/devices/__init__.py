@@ -6,10 +6,14 @@ among devices is trained on all of them, each with its own members, and no devic
 
 import os
 from collections.abc import Callable, Sequence
+from itertools import groupby, islice
+from operator import attrgetter
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 Platform = Literal["auto", "cpu", "gpu", "tpu"]
@@ -25,7 +29,7 @@ def select(platform: Platform) -> jax.Device:
         jax.config.update("jax_platforms", "cpu")  # type: ignore[no-untyped-call]
         jax.config.update("jax_platform_name", "cpu")  # type: ignore[no-untyped-call]
     try:
-        return jax.devices(None if platform == "auto" else platform)[0]
+        return jax.local_devices(backend=None if platform == "auto" else platform)[0]
     except (RuntimeError, AssertionError) as problem:
         for variable in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME"):
             if (named := os.environ.get(variable)) and platform == "auto":
@@ -43,18 +47,21 @@ def select(platform: Platform) -> jax.Device:
 
 
 def several(first: jax.Device, count: int | None) -> list[jax.Device]:
-    """Return so many devices of a device's platform, that one first; all if None.
+    """Return so many devices of a device's platform, that one first, and as many of each other process; all if None.
 
     Raises:
         ValueError: if there aren't so many.
     """
-    found = [first, *(device for device in jax.devices(first.platform) if device != first)]
+    found = jax.local_devices(backend=first.platform)
     if count is not None and not 1 <= count <= len(found):
         raise ValueError(
             f"devices={count}: expected from 1 to {len(found)}, as JAX finds {len(found)} on the platform "
             f"{first.platform}; for example devices=1"
         )
-    return found[:count]
+    everywhere = groupby(
+        sorted(jax.devices(first.platform), key=attrgetter("process_index")), attrgetter("process_index")
+    )
+    return [device for _, of_process in everywhere for device in islice(of_process, count)]
 
 
 def mesh(devices: Sequence[jax.Device], axis: str) -> Mesh:
@@ -64,12 +71,34 @@ def mesh(devices: Sequence[jax.Device], axis: str) -> Mesh:
 
 def replicated(tree: Any, mesh: Mesh) -> Any:
     """Copy arrays to every device of a mesh."""
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))  # type: ignore[no-untyped-call]
+    return _placed(tree, NamedSharding(mesh, PartitionSpec()))  # type: ignore[no-untyped-call]
 
 
 def divided(tree: Any, mesh: Mesh) -> Any:
     """Divide the leading axis of every array among the devices of a mesh, in equal shares."""
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec(mesh.axis_names[0])))  # type: ignore[no-untyped-call]
+    return _placed(tree, NamedSharding(mesh, PartitionSpec(mesh.axis_names[0])))  # type: ignore[no-untyped-call]
+
+
+def _placed(tree: Any, sharding: NamedSharding) -> Any:
+    """Place arrays, of which every process has all, on devices, of which it may have some."""
+    if sharding.is_fully_addressable:
+        return jax.device_put(tree, sharding)
+
+    def place(leaf: Any) -> jax.Array:
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            keys: jax.Array = jax.jit(jax.random.wrap_key_data)(place(jax.random.key_data(leaf)))
+            return keys
+        values = np.asarray(leaf)
+        return jax.make_array_from_callback(values.shape, sharding, lambda index: values[index])
+
+    return jax.tree.map(place, tree)
+
+
+def fetched(tree: Any) -> Any:
+    """Bring arrays to the host, whole, in every process that has a part of them."""
+    if all(leaf.is_fully_addressable for leaf in jax.tree.leaves(tree)):
+        return jax.device_get(tree)
+    return multihost_utils.process_allgather(tree, tiled=True)
 
 
 def each_on_its_share(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:

@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _ACTIONS: list[Callable[[], object]] = []
-_RESUMED_BY: list[tuple[str, Path]] = []
+_RESUMED_BY: list[tuple[str, Path | None]] = []
 
 
 @contextmanager
@@ -25,14 +25,17 @@ def take_back_all() -> None:
         _attempt(action)
 
 
-def note_how_to_go_on(command: str, record: Path) -> None:
-    """Note the command that goes on with what the process does, once its record is written, until the process ends."""
+def note_how_to_go_on(command: str, record: Path | None = None) -> None:
+    """Note the command that goes on with what the process does, once its record is written, until the process ends.
+
+    Without a record another process keeps what is done.
+    """
     _RESUMED_BY[:] = [(command, record)]
 
 
 def how_to_go_on() -> str:
     """Return the command that goes on with what the process does, or "" if nothing is kept."""
-    return "".join(command for command, record in _RESUMED_BY if record.exists())
+    return "".join(command for command, record in _RESUMED_BY if record is None or record.exists())
 
 
 def _attempt(action: Callable[[], object]) -> None:
