@@ -19,7 +19,7 @@ from jaxmnist.devices import cluster
 from jaxmnist.devices.cluster import GIVE
 from jaxmnist.devices.lifelines import SILENCE
 from jaxmnist.devices.meeting import MissingError
-from jaxmnist.runs.unfinished import how_to_go_on, take_back_all
+from jaxmnist.runs.unfinished import first_to_end, how_to_go_on, take_back_all
 
 START_TIMEOUT = 300
 Text = Annotated[str | None, tyro.conf.DisallowNone, tyro.conf.arg(metavar="HOST:PORT", help_behavior_hint="")]
@@ -109,6 +109,8 @@ def _keep_output(process: int) -> None:
 
 def _end_as_lost(problem: str) -> None:
     """End this process as another one was lost; called from another thread than the main one."""
+    if not first_to_end():
+        return
     command = how_to_go_on()
     complain(f"{problem}. To go on: {command}" if command else f"{problem}; start all processes again")
     take_back_all()

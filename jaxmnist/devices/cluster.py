@@ -124,7 +124,7 @@ def join(
     at = str(relay(address, lost) if process else address)
     jax.config.update("jax_enable_preemption_service", False)  # type: ignore[no-untyped-call]  # it swallows SIGTERM
     jax.config.update("jax_check_proxy_envs", False)  # type: ignore[no-untyped-call]
-    os.environ["no_grpc_proxy"] = f"127.0.0.1,{address.host}"  # a proxy leads elsewhere
+    os.environ["no_grpc_proxy"] = f"127.0.0.1,{address.host}"  # noqa: SIM112  # a proxy leads elsewhere
     initialize = partial(jax.distributed.initialize, at, settings.processes, process, settings.local_devices)
     initialize = partial(initialize, cluster_detection_method="deactivate", coordinator_bind_address=str(address))
     starter = threading.Thread(target=initialize, daemon=True)  # so that this thread hears signals meanwhile
