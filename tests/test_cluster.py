@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ from small_data import write_idx_files
 
 from jaxmnist.cli import main
 from jaxmnist.devices.cluster import found, given
-from jaxmnist.devices.meeting import Address
+from jaxmnist.devices.lifelines import Address
+from jaxmnist.devices.meeting import MissingError, meet
 
 SECONDS = 15.0
 """Longest that a process may take to end when another one is lost."""
@@ -31,11 +33,10 @@ TRAIN = ("train", "--dataset", "custom", "--platform", "cpu", "--sizes", 784, 16
 def environment(tmp_path_factory):
     folder = tmp_path_factory.mktemp("small")
     write_idx_files(folder)
-    cache = tmp_path_factory.mktemp("cache")
     clusters = ("SLURM_", "OMPI_", "KUBERNETES_", "JOB_COMPLETION_INDEX", "XLA_FLAGS")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(clusters)}
     proxies = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9", "no_proxy": ""}  # lead nowhere
-    return {**inherited, **proxies, "JAXMNIST_DATA_DIR": str(folder), "JAX_COMPILATION_CACHE_DIR": str(cache)}
+    return {**inherited, **proxies, "JAXMNIST_DATA_DIR": str(folder)}
 
 
 @pytest.fixture
@@ -75,7 +76,9 @@ def ended(processes, seconds=120):
 def digests(folder):
     """What must not depend on how often a run was stopped."""
     names = ("sweep.csv", "weights.safetensors")
-    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names if (folder / name).exists()}
+    return {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names if (folder / name).exists()
+    }
 
 
 def after(folder, pattern, count, process):
@@ -151,4 +154,146 @@ def test_a_process_that_never_comes_is_named(begin, only, missing):
         assert (code, out) == (75, "")
         assert err.startswith(f"error: process {missing} of 3 did not come (they count from 0)"), err
         assert err.count("\n") == 1
-    assert time.monotonic() - begun < SECONDS
+    assert time.monotonic() - begun < 30  # the 5 seconds, and those that the imports take
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("--coordinator", "127.0.0.1:9"), "--coordinator 127.0.0.1:9: expected --coordinator HOST:PORT, --processes N and --process-id I"),
+        (("--distributed", "--process-id", 0), "--process-id 0: expected --coordinator HOST:PORT, --processes N and --process-id I"),
+        (("--start-timeout", 5), "--start-timeout 5: expected only with"),
+        (("--distributed", "--start-timeout", 0), "--start-timeout 0: expected at least 1 second"),
+        (
+            ("--coordinator", "nowhere", "--processes", 2, "--process-id", 0),
+            "--coordinator nowhere: expected HOST:PORT",
+        ),
+        (("--coordinator", "a:0", "--processes", 2, "--process-id", 0), "--coordinator a:0: expected HOST:PORT"),
+        (("--coordinator", "a:99999", "--processes", 2, "--process-id", 0), "a:99999: expected HOST:PORT"),
+        (("--coordinator", ":99", "--processes", 2, "--process-id", 0), "--coordinator :99: expected HOST:PORT"),
+        (
+            ("--coordinator", "a:9", "--processes", 0, "--process-id", 0),
+            "--processes 0: expected a whole number from 1",
+        ),
+        (("--coordinator", "a:9", "--processes", 2, "--process-id", 2), "--process-id 2: expected from 0 to 1"),
+        (("--coordinator", "a:9", "--processes", 2, "--process-id", -1), "--process-id -1: expected from 0 to 1"),
+    ],
+)
+@pytest.mark.parametrize("command", ["sweep", "cross-validate", "train"])
+def test_options_that_do_not_fit_are_one_line(command, words, problem, no_cluster, capsys):
+    assert main([command, *map(str, words)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert problem in line
+
+
+@pytest.fixture
+def no_cluster(monkeypatch):
+    for name in os.environ:
+        if name.startswith(("SLURM_", "OMPI_", "KUBERNETES_", "JOB_COMPLETION_INDEX", "JAX_COORDINATOR")):
+            monkeypatch.delenv(name)
+    return monkeypatch
+
+
+SLURM = {"SLURM_JOB_ID": "4242", "SLURM_STEP_NODELIST": "node[07-08]", "SLURM_NTASKS": "2", "SLURM_PROCID": "1"}
+SLURM |= {"SLURM_LOCALID": "0", "SLURM_STEP_NUM_TASKS": "2"}
+OPEN_MPI = {"OMPI_MCA_orte_hnp_uri": "1531576320.0;tcp://10.96.0.1,10.148.0.1:34911", "OMPI_COMM_WORLD_SIZE": "4"}
+OPEN_MPI |= {"OMPI_COMM_WORLD_RANK": "3", "OMPI_COMM_WORLD_LOCAL_RANK": "1"}
+
+
+def test_a_clusters_own_settings_are_found(no_cluster):
+    for variables, expected in (
+        (SLURM, (("node07", 4242 % 4096 + 61440), 2, 1, [0])),
+        (OPEN_MPI, (("10.96.0.1", 1531576320 // 4096 % 4096 + 61440), 4, 3, [1])),
+    ):
+        with no_cluster.context() as inside:
+            for name, value in variables.items():
+                inside.setenv(name, value)
+            assert found(os.environ, 1) == expected
+
+
+@pytest.mark.parametrize(
+    ("variables", "problem"),
+    [
+        ({}, "no cluster found, expected SLURM, Open MPI, Kubernetes or Cloud TPU"),
+        (
+            {"SLURM_JOB_ID": "1", "SLURM_NTASKS": "2"},
+            "SLURM_JOB_ID, SLURM_NTASKS set, but not SLURM_STEP_NODELIST, SLURM_PROCID, SLURM_LOCALID, as in a shell",
+        ),
+        ({**SLURM, "SLURM_STEP_NUM_TASKS": "1"}, "SLURM_NTASKS=2, but SLURM_STEP_NUM_TASKS=1, as in a shell inside"),
+        ({"OMPI_COMM_WORLD_SIZE": "2"}, "OMPI_COMM_WORLD_SIZE set, but not OMPI_MCA_orte_hnp_uri"),
+        ({"OMPI_MCA_orte_hnp_uri": "nonsense"}, "JAX can't read this cluster's settings"),
+        ({"JOB_COMPLETION_INDEX": "0"}, "JOB_COMPLETION_INDEX set, but not KUBERNETES_SERVICE_HOST"),
+        ({**SLURM, "SLURM_NTASKS": "two"}, "JAX can't read this cluster's settings"),
+    ],
+)
+def test_half_set_variables_are_told_from_a_cluster(variables, problem, no_cluster, capsys):
+    for name, value in variables.items():
+        no_cluster.setenv(name, value)
+    assert main(["sweep", "--distributed"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert problem in line
+    assert "give --coordinator HOST:PORT, --processes N and --process-id I" in line
+
+
+def test_addresses_of_either_kind():
+    assert given("[::1]:80", 1, 0).address == Address("::1", 80)
+    assert str(Address("::1", 80)) == "[::1]:80"
+    assert str(given("node:80", 1, 0).address) == "node:80"
+
+
+# The meeting itself, without JAX: process 0 in a thread.
+
+
+@pytest.fixture
+def address():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    return Address("127.0.0.1", port)
+
+
+def in_threads(*calls):
+    """Call functions at the same time; return what they return or raise."""
+
+    def outcome(call):
+        try:
+            return call()
+        except (ValueError, MissingError) as problem:
+            return problem
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(outcome, calls))
+
+
+def test_processes_meet_whatever_else_connects(address):
+    def scan():
+        with socket.create_connection(address) as line:
+            line.sendall(b"GET / HTTP/1.1\r\n\r\n\xff")
+
+    first, second, third = in_threads(
+        lambda: meet(address, 0, 3, 5.0),
+        lambda: meet(address, 1, 3, 5.0),
+        lambda: (time.sleep(0.2), scan(), meet(address, 2, 3, 5.0))[-1],
+    )
+    assert sorted(first.sockets) == [1, 2]
+    assert sorted(second.sockets) == sorted(third.sockets) == [0]
+    for lines in (first, second, third):
+        for line in lines.sockets.values():
+            line.close()
+
+
+def test_who_is_missing_or_wrong_is_named(address):
+    calls = [lambda: meet(address, 0, 3, 1.0), lambda: meet(address, 1, 3, 5.0)]
+    assert [str(problem) for problem in in_threads(*calls)] == ["process 2 of 3 did not come (they count from 0)"] * 2
+    (problem,) = in_threads(lambda: meet(address, 1, 3, 0.2))
+    assert re.search(
+        r"process 0 of 3 did not come .* nothing answers at 127.0.0.1:\d+ \(Connection refused\)", str(problem)
+    )
+    first, *others = in_threads(
+        lambda: meet(address, 0, 2, 1.0), lambda: meet(address, 1, 3, 5.0), lambda: meet(address, 5, 2, 5.0)
+    )
+    assert "process 1 of 2 did not come" in str(first)
+    assert {str(problem).split(":")[0] for problem in others} == {"processes=3", "process_id=5"}
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        (problem,) = in_threads(lambda: meet(Address(*listener.getsockname()), 0, 2, 1))
+    assert "process 0 can't listen there (Address already in use)" in str(problem)

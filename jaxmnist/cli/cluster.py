@@ -53,17 +53,17 @@ NAMES = tuple(field.name for field in dataclasses.fields(ClusterOptions))
 def settings(options: ClusterOptions) -> cluster.Settings | None:
     """Return which process this one is, or None if it is alone; raises ValueError for options that don't fit."""
     three = {name: getattr(options, name) for name in ("coordinator", "processes", "process_id")}
-    lacking = [f"{name}=…" for name, value in three.items() if value is None]
+    there = [f"{name}={value}" for name, value in three.items() if value is not None]
     if options.start_timeout < 1:
         raise ValueError(f"start_timeout={options.start_timeout}: expected at least 1 second; for example 300")
-    if len(lacking) == len(three):
+    if not there:
         if options.distributed:
             return cluster.found(os.environ, options.start_timeout)
         if options.start_timeout != START_TIMEOUT:
             raise ValueError(f"start_timeout={options.start_timeout}: expected only with distributed, or with {GIVE}")
         return None
-    if lacking:
-        raise ValueError(f"{' and '.join(lacking).replace('=…', '')} not given, expected {GIVE} together")
+    if len(there) < len(three):
+        raise ValueError(f"{', '.join(there)}: expected {GIVE} together, or distributed alone")
     return cluster.given(*three.values())
 
 

@@ -71,9 +71,9 @@ def found(environment: Mapping[str, str], seconds: int) -> Settings:
             None, None, None, None, None, seconds
         )
     except Exception as problem:  # Kubernetes' package has its own
-        raise ValueError(f"distributed: JAX can't read this cluster's settings ({problem}); give {GIVE}") from problem
+        raise ValueError(f"JAX can't read this cluster's settings ({problem}); give {GIVE}") from problem
     if address is None or processes is None or process is None:
-        raise ValueError(f"distributed: {_what_is_missing(environment)}, or give {GIVE}")
+        raise ValueError(f"{_what_is_missing(environment)}, or give {GIVE}")
     return Settings(_address(address), processes, process, list(local_devices) if local_devices else None)
 
 
@@ -88,7 +88,7 @@ def _refuse_interactive_step(environment: Mapping[str, str]) -> None:
     tasks, here = (environment.get(name) for name in ("SLURM_NTASKS", "SLURM_STEP_NUM_TASKS"))
     if tasks and here and tasks != here and "OMPI_MCA_orte_hnp_uri" not in environment:
         raise ValueError(
-            f"distributed: SLURM_NTASKS={tasks}, but SLURM_STEP_NUM_TASKS={here}, as in a shell inside a job; start "
+            f"SLURM_NTASKS={tasks}, but SLURM_STEP_NUM_TASKS={here}, as in a shell inside a job; start "
             f"the command with srun, or give {GIVE}"
         )
 
