@@ -160,8 +160,14 @@ def test_a_process_that_never_comes_is_named(begin, only, missing):
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (("--coordinator", "127.0.0.1:9"), "--coordinator 127.0.0.1:9: expected --coordinator HOST:PORT, --processes N and --process-id I"),
-        (("--distributed", "--process-id", 0), "--process-id 0: expected --coordinator HOST:PORT, --processes N and --process-id I"),
+        (
+            ("--coordinator", "127.0.0.1:9"),
+            "--coordinator 127.0.0.1:9: expected --coordinator HOST:PORT, --processes N and --process-id I",
+        ),
+        (
+            ("--distributed", "--process-id", 0),
+            "--process-id 0: expected --coordinator HOST:PORT, --processes N and --process-id I",
+        ),
         (("--start-timeout", 5), "--start-timeout 5: expected only with"),
         (("--distributed", "--start-timeout", 0), "--start-timeout 0: expected at least 1 second"),
         (

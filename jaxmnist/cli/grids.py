@@ -18,7 +18,17 @@ from jaxtyping import Array, Key
 from jaxmnist import devices
 from jaxmnist.cli.cluster import NAMES, Cluster, ClusterOptions, Member, own_words, together
 from jaxmnist.cli.console import Advance, printable, progress, say, started_as
-from jaxmnist.cli.options import Data, DataOptions, OptionalPath, Shared, SharedRecipe, load_data, select_device, words
+from jaxmnist.cli.options import (
+    Count,
+    Data,
+    DataOptions,
+    OptionalPath,
+    Shared,
+    SharedRecipe,
+    load_data,
+    select_device,
+    words,
+)
 from jaxmnist.devices.cluster import check_same, is_first, share
 from jaxmnist.network import Params
 from jaxmnist.population import GROUP_SIZE, Population
@@ -40,7 +50,6 @@ TABLE_SHARE = 0.02
 """Most share of the time that writing the table may take while networks are trained."""
 
 Shard = Annotated[str | None, tyro.conf.DisallowNone, tyro.conf.arg(metavar="I/N", help_behavior_hint="")]
-Count = Annotated[int | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint="")]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -101,6 +101,11 @@ def fetched(tree: Any) -> Any:
     return multihost_utils.process_allgather(tree, tiled=True)
 
 
+def own_copy(tree: Any) -> Any:
+    """Return the copy of replicated arrays that is on this process's first device."""
+    return jax.tree.map(lambda leaf: leaf.addressable_shards[0].data, tree)
+
+
 def each_on_its_share(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
     """Make a function that every device runs on its share of the first argument's leading axis, and of the results'."""
     share, whole = PartitionSpec(mesh.axis_names[0]), PartitionSpec()  # type: ignore[no-untyped-call]
