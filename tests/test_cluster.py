@@ -9,10 +9,10 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 from small_data import write_idx_files
 
 from jaxmnist.cli import main
@@ -44,7 +44,7 @@ def begin(environment, tmp_path):
     """Starts a command in several processes, each in its own folder; ends what is left of them."""
     begun = []
 
-    def begin(words, processes=2, only=None, devices=1, **variables):
+    def begin(words, processes=2, only=None, devices=1, worker_words=(), **variables):
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
         own = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
@@ -53,7 +53,8 @@ def begin(environment, tmp_path):
             folder = tmp_path / f"{len(begun)}-{number}"
             folder.mkdir()
             options = ("--coordinator", f"127.0.0.1:{port}", "--processes", processes, "--process-id", number)
-            command = [sys.executable, "-m", "jaxmnist", *map(str, (*words, *(options if processes > 1 else ())))]
+            given = (*words, *(options if processes > 1 else ()), *(worker_words if number else ()))
+            command = [sys.executable, "-m", "jaxmnist", *map(str, given)]
             pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
             process = subprocess.Popen(command, env={**environment, **own, **variables}, cwd=folder, **pipes)
             process.folder, process.number = folder, number
@@ -146,6 +147,59 @@ def test_a_sweep_of_two_processes_goes_on_in_one_and_only_process_0_writes(begin
     assert [line.split(",")[:6] for line in lines] == [line.split(",")[:6] for line in again]
 
 
+def weights(folder):
+    return load_file(folder / "r" / "weights.safetensors")
+
+
+@pytest.mark.slow
+def test_training_in_two_processes_is_training_on_two_devices(begin):
+    words = (*TRAIN, "--epochs", 3, "--run-dir", "r")
+    together, alone = begin(words), begin((*words, "--devices", 2), 1, devices=2)
+    ((code, out, err), worker), ((alone_code, _out, alone_err),) = ended(together), ended(alone)
+    assert (code, alone_code) == (0, 0), err + alone_err
+    assert worker == (0, "", "")
+    assert "test accuracy" in out
+    assert "Gloo" not in out
+    assert not list(together[1].folder.iterdir())
+    one, other = weights(together[0].folder), weights(alone[0].folder)
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whom", ["all", "worker"])
+def test_a_stop_of_any_process_stops_all_after_the_epoch_and_each_layout_goes_on(begin, whom):
+    words = (*TRAIN, "--logical-shards", 4, "--epochs", 400)
+    stopped = begin((*words, "--run-dir", "r"))
+    after(stopped[0].folder, "r/checkpoint.safetensors.previous", 1, stopped[0])
+    for process in stopped if whom == "all" else stopped[1:]:
+        process.send_signal(signal.SIGTERM)
+    (code, out, err), worker = ended(stopped)
+    assert (code, worker) == (75, (75, "", "")), err
+    assert ". To go on: python -m jaxmnist train --resume r --coordinator" in err
+    folder = stopped[0].folder / "r"
+    again = (
+        begin(("train", "--resume", folder), 2, devices=2) if whom == "all" else begin(("train", "--resume", folder), 1)
+    )
+    whole = begin((*words, "--run-dir", "r"), 1, devices=2)
+    for code, _out, err in (*ended(again), *ended(whole)):
+        assert code == 0, err
+    one, other = load_file(folder / "weights.safetensors"), weights(whole[0].folder)
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name])
+
+
+@pytest.mark.slow
+def test_processes_with_other_data_or_options_are_named(begin, tmp_path):
+    write_idx_files(tmp_path)
+    labels = tmp_path / "t10k-labels-idx1-ubyte"
+    labels.write_bytes(labels.read_bytes()[:-1] + b"\1")
+    for worker_words, what in ((("--epochs", 4), "an option"), (("--data-dir", tmp_path), "the data")):
+        (code, _out, err), worker = ended(begin((*TRAIN, "--epochs", 3), worker_words=worker_words))
+        assert (code, err) == (2, f"error: {what} of process 1 differs from process 0's, expected the same in all\n")
+        assert worker == (2, "", "error: process 0 ended with an error; see what it says\n")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("only", "missing"), [((0, 2), "1"), ((1, 2), "0")], ids=["a worker", "process 0"])
 def test_a_process_that_never_comes_is_named(begin, only, missing):
@@ -230,7 +284,7 @@ def test_a_clusters_own_settings_are_found(no_cluster):
         ({"OMPI_COMM_WORLD_SIZE": "2"}, "OMPI_COMM_WORLD_SIZE set, but not OMPI_MCA_orte_hnp_uri"),
         ({"OMPI_MCA_orte_hnp_uri": "nonsense"}, "JAX can't read this cluster's settings"),
         ({"JOB_COMPLETION_INDEX": "0"}, "JOB_COMPLETION_INDEX set, but not KUBERNETES_SERVICE_HOST"),
-        ({**SLURM, "SLURM_NTASKS": "two"}, "JAX can't read this cluster's settings"),
+        ({**SLURM, "SLURM_NTASKS": "two", "SLURM_STEP_NUM_TASKS": "two"}, "JAX can't read this cluster's settings"),
     ],
 )
 def test_half_set_variables_are_told_from_a_cluster(variables, problem, no_cluster, capsys):
@@ -301,5 +355,5 @@ def test_who_is_missing_or_wrong_is_named(address):
     assert "process 1 of 2 did not come" in str(first)
     assert {str(problem).split(":")[0] for problem in others} == {"processes=3", "process_id=5"}
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        (problem,) = in_threads(lambda: meet(Address(*listener.getsockname()), 0, 2, 1))
+        (problem,) = in_threads(lambda: meet(Address(*listener.getsockname()), 0, 2, 1.0))
     assert "process 0 can't listen there (Address already in use)" in str(problem)

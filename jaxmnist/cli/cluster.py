@@ -13,7 +13,7 @@ import jax
 import tyro
 
 from jaxmnist.cli import is_of_the_machine
-from jaxmnist.cli.console import BAD_INPUT, INTERRUPTED, complain
+from jaxmnist.cli.console import BAD_INPUT, INTERRUPTED, PIPE_CLOSED, complain
 from jaxmnist.cli.options import words
 from jaxmnist.devices import cluster
 from jaxmnist.devices.cluster import GIVE
@@ -83,7 +83,8 @@ def together(options: ClusterOptions, run: Callable[[Member], int]) -> int:
     except Exception as problem:
         if isinstance(problem, jax.errors.JaxRuntimeError):  # of a process that was lost, perhaps
             threading.Event().wait(SILENCE + 2)
-        code = BAD_INPUT if isinstance(problem, (ValueError, OSError)) or is_of_the_machine(problem) else 1
+        handled = isinstance(problem, (ValueError, OSError)) or is_of_the_machine(problem)  # see `jaxmnist.cli.main`
+        code = PIPE_CLOSED if isinstance(problem, BrokenPipeError) else BAD_INPUT if handled else 1
         cluster.leave(member, code, failed=True)
         atexit.register(_end, code)  # before JAX's own end, which would wait for all others
         raise

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax._src.clusters import ClusterEnv  # JAX's list of the clusters that it knows has no public name
 from jax.experimental import multihost_utils
@@ -153,6 +154,21 @@ def share(member: Membership | None, value: Any) -> Any:
     return value if member is None else lifelines.share(member.lines, value)
 
 
+def broadcast(tree: Any) -> Any:
+    """Return process 0's arrays and keys, bit for bit, in every process; the others' only have the same shapes."""
+    if jax.process_count() == 1:
+        return tree
+
+    def receive(leaf: Any) -> Any:
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(receive(jax.random.key_data(leaf)))
+        values = np.asarray(leaf)
+        content = multihost_utils.broadcast_one_to_all(values.reshape(-1).view(np.uint8))
+        return jnp.asarray(content.view(values.dtype).reshape(values.shape))
+
+    return jax.tree.map(receive, tree)
+
+
 def any_of(mine: bool) -> bool:
     """Whether it is true in any process."""
     return mine if jax.process_count() == 1 else bool(multihost_utils.process_allgather(np.array(mine)).any())
@@ -166,6 +182,8 @@ def check_same(mine: str, what: str) -> None:
     """
     if jax.process_count() == 1:
         return
+    if jax.device_count() != jax.process_count() * jax.local_device_count():
+        raise ValueError(f"{jax.device_count()} devices in {jax.process_count()} processes: expected as many in each")
     digests = multihost_utils.process_allgather(np.frombuffer(bytes.fromhex(mine), np.uint8))
     others = [str(number) for number, digest in enumerate(digests) if not np.array_equal(digest, digests[0])]
     if jax.process_index() == 0 and others:

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 
 from jaxmnist.devices.lifelines import BEAT, FAREWELL, MISSING, REFUSED, SILENCE, START, WAITING, Address, Lines, say
 
@@ -40,6 +41,8 @@ def _gather(address: Address, processes: int, deadline: float) -> dict[int, sock
                 if not say(line, MISSING if late else WAITING, *missing):
                     del lines[number]
             if late:
+                for line in lines.values():
+                    line.close()
                 raise MissingError(_did_not_come(missing, processes))
             try:
                 arrived, _address = listener.accept()
@@ -90,12 +93,17 @@ def _come(address: Address, process: int, processes: int, deadline: float) -> so
     """As another process: connect to process 0, again and again, and wait until it lets all start."""
     missing, problem = ["0"], ""
     while time.monotonic() < deadline:
-        try:
-            line = socket.create_connection(address, timeout=1)
+        with ExitStack() as stack, suppress(OSError):
+            try:
+                line = stack.enter_context(socket.create_connection(address, timeout=1))
+            except OSError as refusal:
+                problem = f"; nothing answers at {address} ({refusal.strerror or refusal})"
+                raise
             line.settimeout(SILENCE)
             line.sendall(f"jaxmnist {process} {processes}\n".encode())
             for word, rest in _heard(line):
                 if word == START:
+                    stack.pop_all()
                     return line
                 if word == REFUSED:
                     raise ValueError(rest)
@@ -103,8 +111,6 @@ def _come(address: Address, process: int, processes: int, deadline: float) -> so
                     missing = rest.split()
                 if word == MISSING or time.monotonic() > deadline:
                     raise MissingError(_did_not_come(missing, processes))
-        except OSError as refusal:
-            problem = f"; nothing answers at {address} ({refusal.strerror or refusal})"
         time.sleep(BEAT)
     raise MissingError(_did_not_come(missing, processes) + (problem if missing == ["0"] else ""))
 
