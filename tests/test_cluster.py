@@ -105,24 +105,63 @@ def check_lost(results, victim, processes=2):
         assert "Traceback" not in err
         assert "Fatal" not in err
         last = err.splitlines()[-1]
-        assert re.match(rf"error: process {victim} of {processes} (was lost|does not answer)", last), err
-        assert ". To go on: python -m jaxmnist" in last, err
+        assert re.match(rf"error: process {victim} of {processes} (was lost|does not answer|did not come)", last), err
+
+
+SWEEP_LONG, TRAIN_LONG = (*GRID, *MANY), (*TRAIN, "--epochs", 100_000)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("victim", "number"),
-    [(0, signal.SIGKILL), (1, signal.SIGKILL), (0, signal.SIGSTOP), (1, signal.SIGSTOP)],
+    ("victim", "number", "words", "file"),
+    [
+        (0, signal.SIGKILL, TRAIN_LONG, "checkpoint.safetensors"),
+        (1, signal.SIGKILL, SWEEP_LONG, "groups/*"),
+        (0, signal.SIGSTOP, SWEEP_LONG, "groups/*"),
+        (1, signal.SIGSTOP, TRAIN_LONG, "checkpoint.safetensors"),
+    ],
     ids=["coordinator killed", "worker killed", "coordinator frozen", "worker frozen"],
 )
-def test_a_lost_process_ends_all_others_which_name_it(begin, victim, number):
-    processes = begin((*GRID, *MANY, "--run-dir", "r"))
-    after(processes[0].folder, "r/groups/*", 2, processes[0])
+def test_a_lost_process_ends_all_others_which_name_it(begin, victim, number, words, file):
+    processes = begin((*words, "--run-dir", "r"))
+    after(processes[0].folder, f"r/{file}", 1, processes[0])
     took, results = lose(processes, victim, number)
-    print(f"{took:.1f} s")
     check_lost(results, victim)
+    assert all(". To go on: python -m jaxmnist" in err for _code, _out, err in results)
     assert took <= SECONDS
     assert not list(processes[1].folder.iterdir())
+
+
+@pytest.mark.measured
+@pytest.mark.parametrize("victim", [0, 1], ids=["coordinator", "worker"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+def test_a_process_lost_at_any_moment_costs_nothing(begin, victim, number):
+    """Ten times; from the start, when it hasn't come yet, to the drawing."""
+    random, took, moments = np.random.default_rng(victim), [], []
+    commands = ((*TRAIN, "--epochs", 60, "--start-timeout", 8), (*GRID, *FEW, "--start-timeout", 8))
+    whole, durations = [], []
+    for words in commands:
+        begun, processes = time.monotonic(), begin((*words, "--run-dir", "r"))
+        assert [code for code, _out, _err in ended(processes)] == [0, 0]
+        durations.append(time.monotonic() - begun)
+        whole.append(digests(processes[0].folder / "r"))
+    for count in range(10):
+        words, kind = commands[count % 2], count % 2
+        processes = begin((*words, "--run-dir", "r"))
+        time.sleep(random.uniform(0, durations[kind]))
+        folder = processes[0].folder / "r"
+        moments.append(", ".join(sorted(path.name for path in folder.glob("*"))) or "start")
+        seconds, results = lose(processes, victim, number)
+        if processes[1 - victim].returncode == 0 and (folder / "summary.json").exists():
+            continue  # all was done already
+        took.append(seconds)
+        check_lost(results, victim)
+        resumes = (words[0], "--resume", folder) if (folder / "config.json").exists() else (*words, "--run-dir", folder)
+        for code, _out, err in ended(begin(resumes)):
+            assert code == 0, err
+        assert digests(folder) == whole[kind]
+    print(f"{len(took)} of 10 lost a process; slowest {max(took):.1f} s, median {np.median(took):.1f} s; at {moments}")
+    assert max(took) <= SECONDS
 
 
 @pytest.mark.slow
@@ -174,7 +213,7 @@ def test_a_stop_of_any_process_stops_all_after_the_epoch_and_each_layout_goes_on
     after(stopped[0].folder, "r/checkpoint.safetensors.previous", 1, stopped[0])
     for process in stopped if whom == "all" else stopped[1:]:
         process.send_signal(signal.SIGTERM)
-    (code, out, err), worker = ended(stopped)
+    (code, _out, err), worker = ended(stopped)
     assert (code, worker) == (75, (75, "", "")), err
     assert ". To go on: python -m jaxmnist train --resume r --coordinator" in err
     folder = stopped[0].folder / "r"

@@ -61,8 +61,9 @@ def _listen(address: Address) -> socket.socket:
         family, *_, place = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listener = socket.create_server(place[:2], family=family)
     except OSError as problem:
+        reason = str(problem.strerror).split(" (")[0]
         raise ValueError(
-            f"coordinator={address}: process 0 can't listen there ({problem.strerror}), expected an address of its "
+            f"coordinator={address}: process 0 can't listen there ({reason}), expected an address of its "
             "machine, and a port that no other program uses"
         ) from problem
     listener.settimeout(BEAT)
