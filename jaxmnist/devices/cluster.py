@@ -122,17 +122,28 @@ def join(
     watcher = threading.Thread(target=lifelines.watch, args=(lines, left, on_lost, on_end), daemon=True)
     watcher.start()
     lost = partial(on_lost, f"process 0 of {settings.processes} was lost")
-    at = str(relay(address, lost) if process else address)
     jax.config.update("jax_enable_preemption_service", False)  # type: ignore[no-untyped-call]  # it swallows SIGTERM
     jax.config.update("jax_check_proxy_envs", False)  # type: ignore[no-untyped-call]
     os.environ["no_grpc_proxy"] = f"127.0.0.1,{address.host}"  # noqa: SIM112  # a proxy leads elsewhere
-    initialize = partial(jax.distributed.initialize, at, settings.processes, process, settings.local_devices)
-    initialize = partial(initialize, cluster_detection_method="deactivate", coordinator_bind_address=str(address))
+
+    def initialize() -> None:
+        try:
+            jax.distributed.initialize(
+                str(relay(address, lost) if process else address),
+                settings.processes,
+                process,
+                settings.local_devices,
+                cluster_detection_method="deactivate",
+                coordinator_bind_address=str(address),
+            )
+        except Exception as problem:  # of JAX's own: the port was taken meanwhile, say
+            on_lost(f"JAX can't connect the {settings.processes} processes ({problem})")
+
     starter = threading.Thread(target=initialize, daemon=True)  # so that this thread hears signals meanwhile
     starter.start()
     starter.join(PATIENCE)
-    if not jax.distributed.is_initialized() or starter.is_alive():
-        on_lost(f"JAX found no connection between all {settings.processes} processes in {PATIENCE:.0f} s")
+    if starter.is_alive():
+        on_lost(f"JAX can't connect the {settings.processes} processes in {PATIENCE:.0f} s")
     return Membership(lines, left, watcher)
 
 
@@ -141,7 +152,7 @@ def leave(member: Membership, code: int, failed: bool = False) -> None:
     if member.lines.process == 0 or failed:
         member.left.set()
     member.watcher.join()
-    lifelines.leave(member.lines, code, failed)
+    lifelines.say_goodbye(member.lines, code, failed)
 
 
 def is_first(member: Membership | None) -> bool:
@@ -151,7 +162,7 @@ def is_first(member: Membership | None) -> bool:
 
 def share(member: Membership | None, value: Any) -> Any:
     """Return process 0's value, which JSON can hold; the others' doesn't count. No device takes part."""
-    return value if member is None else lifelines.share(member.lines, value)
+    return value if member is None else lifelines.pass_on(member.lines, value)
 
 
 def broadcast(tree: Any) -> Any:

@@ -128,7 +128,7 @@ def _report(lines: Lines, other: int, how: str, on_lost: Callable[[str], object]
     on_lost(f"process {other} of {lines.processes} {how}")
 
 
-def share(lines: Lines, value: Any) -> Any:
+def pass_on(lines: Lines, value: Any) -> Any:
     """Return process 0's value, which JSON can hold; the others' doesn't count."""
     if lines.process:
         return lines.values.get()
@@ -138,7 +138,7 @@ def share(lines: Lines, value: Any) -> Any:
     return json.loads(content)
 
 
-def leave(lines: Lines, code: int, failed: bool) -> None:
+def say_goodbye(lines: Lines, code: int, failed: bool) -> None:
     """Tell the others that this process ends; process 0 then waits until they have ended."""
     for line in lines.sockets.values():
         if lines.process == 0:
