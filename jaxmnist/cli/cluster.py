@@ -21,6 +21,10 @@ from jaxmnist.devices.lifelines import SILENCE
 from jaxmnist.devices.meeting import MissingError
 from jaxmnist.runs.unfinished import first_to_end, how_to_go_on, take_back_all
 
+ABOUT = (
+    "Several processes as one program, each with this command; only process 0 prints and writes. For private networks "
+    "only: nothing is authenticated or encrypted."
+)
 START_TIMEOUT = 300
 Text = Annotated[str | None, tyro.conf.DisallowNone, tyro.conf.arg(metavar="HOST:PORT", help_behavior_hint="")]
 Number = Annotated[int | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint="")]
@@ -31,7 +35,7 @@ class ClusterOptions:
     """Several processes, on one machine or on many, as one program."""
 
     distributed: bool = False
-    """Be one of several processes that compute together: start the same command in each. SLURM, Open MPI, Kubernetes and Cloud TPU tell each process which one it is; elsewhere give the next three options instead. Only process 0 prints and writes. For private networks only: nothing is authenticated or encrypted."""  # noqa: E501
+    """Be one of the processes that SLURM, Open MPI, Kubernetes or Cloud TPU has started with this command, and that it tells which one each is. Elsewhere give the next three options instead."""  # noqa: E501
     coordinator: Text = None
     """Address of process 0, the same in all processes. Process 0 listens there, and nowhere else."""
     processes: Number = None
@@ -42,9 +46,7 @@ class ClusterOptions:
     """Seconds to wait until all processes have come."""
 
 
-Cluster = Annotated[
-    tyro.conf.OmitArgPrefixes[ClusterOptions], tyro.conf.arg(name="cluster", help="Several processes as one program.")
-]
+Cluster = Annotated[tyro.conf.OmitArgPrefixes[ClusterOptions], tyro.conf.arg(name="cluster", help=ABOUT)]
 Member = cluster.Membership | None
 """This process's part in a program of several; None if it is alone."""
 NAMES = tuple(field.name for field in dataclasses.fields(ClusterOptions))
