@@ -29,6 +29,12 @@ FEW, MANY = ("--seeds", 8), ("--seeds", 1_000)
 TRAIN = ("train", "--dataset", "custom", "--platform", "cpu", "--sizes", 784, 16, 10, "--batch-size", 16)
 
 
+SLURM = {"SLURM_JOB_ID": "4242", "SLURM_STEP_NODELIST": "node[07-08]", "SLURM_NTASKS": "2", "SLURM_PROCID": "1"}
+SLURM |= {"SLURM_LOCALID": "0", "SLURM_STEP_NUM_TASKS": "2"}
+OPEN_MPI = {"OMPI_MCA_orte_hnp_uri": "1531576320.0;tcp://10.96.0.1,10.148.0.1:34911", "OMPI_COMM_WORLD_SIZE": "4"}
+OPEN_MPI |= {"OMPI_COMM_WORLD_RANK": "3", "OMPI_COMM_WORLD_LOCAL_RANK": "1"}
+
+
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory):
     folder = tmp_path_factory.mktemp("small")
@@ -53,10 +59,12 @@ def begin(environment, tmp_path):
             folder = tmp_path / f"{len(begun)}-{number}"
             folder.mkdir()
             options = ("--coordinator", f"127.0.0.1:{port}", "--processes", processes, "--process-id", number)
-            given = (*words, *(options if processes > 1 else ()), *(worker_words if number else ()))
+            options = () if processes == 1 or variables else options
+            own |= {name: value.format(number=number, job=port) for name, value in variables.items()}
+            given = (*words, *options, *(worker_words if number else ()))
             command = [sys.executable, "-m", "jaxmnist", *map(str, given)]
             pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-            process = subprocess.Popen(command, env={**environment, **own, **variables}, cwd=folder, **pipes)
+            process = subprocess.Popen(command, env={**environment, **own}, cwd=folder, **pipes)
             process.folder, process.number = folder, number
             started.append(process)
         begun.extend(started)
@@ -154,14 +162,16 @@ def test_a_process_lost_at_any_moment_costs_nothing(begin, victim, number):
         seconds, results = lose(processes, victim, number)
         if processes[1 - victim].returncode == 0 and (folder / "summary.json").exists():
             continue  # all was done already
-        took.append(seconds)
         check_lost(results, victim)
+        came = "did not come" not in results[0][2]  # else the survivor waits so long for it, from its own start on
+        took += [seconds] if came else []
+        assert seconds <= (SECONDS if came else 30)
+        print(f"{seconds:.1f} s: {moments[-1] if came else 'before it came'}")
         resumes = (words[0], "--resume", folder) if (folder / "config.json").exists() else (*words, "--run-dir", folder)
         for code, _out, err in ended(begin(resumes)):
             assert code == 0, err
         assert digests(folder) == whole[kind]
-    print(f"{len(took)} of 10 lost a process; slowest {max(took):.1f} s, median {np.median(took):.1f} s; at {moments}")
-    assert max(took) <= SECONDS
+    print(f"{len(took)} lost after they had met; slowest {max(took):.1f} s, median {np.median(took):.1f} s")
 
 
 @pytest.mark.slow
@@ -206,6 +216,16 @@ def test_training_in_two_processes_is_training_on_two_devices(begin):
 
 
 @pytest.mark.slow
+def test_slurm_starts_processes_by_its_own_settings(begin):
+    """Its port is that of the job's number."""
+    variables = {**SLURM, "SLURM_JOB_ID": "{job}", "SLURM_STEP_NODELIST": "localhost", "SLURM_PROCID": "{number}"}
+    (code, out, err), worker = ended(begin((*TRAIN, "--epochs", 1, "--distributed"), **variables))
+    assert code == 0, err
+    assert "test accuracy" in out
+    assert worker == (0, "", "")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("whom", ["all", "worker"])
 def test_a_stop_of_any_process_stops_all_after_the_epoch_and_each_layout_goes_on(begin, whom):
     words = (*TRAIN, "--logical-shards", 4, "--epochs", 400)
@@ -237,6 +257,11 @@ def test_processes_with_other_data_or_options_are_named(begin, tmp_path):
         (code, _out, err), worker = ended(begin((*TRAIN, "--epochs", 3), worker_words=worker_words))
         assert (code, err) == (2, f"error: {what} of process 1 differs from process 0's, expected the same in all\n")
         assert worker == (2, "", "error: process 0 ended with an error; see what it says\n")
+    (code, _out, err), worker = ended(begin((*TRAIN, "--epochs", 3), worker_words=("--data-dir", tmp_path / "none")))
+    assert (code, err) == (75, "error: process 1 of 2 ended with an error; start all processes again\n")
+    assert worker[0] == 2
+    assert "none" in worker[2]
+    assert worker[2].count("\n") == 1
 
 
 @pytest.mark.slow
@@ -294,12 +319,6 @@ def no_cluster(monkeypatch):
     return monkeypatch
 
 
-SLURM = {"SLURM_JOB_ID": "4242", "SLURM_STEP_NODELIST": "node[07-08]", "SLURM_NTASKS": "2", "SLURM_PROCID": "1"}
-SLURM |= {"SLURM_LOCALID": "0", "SLURM_STEP_NUM_TASKS": "2"}
-OPEN_MPI = {"OMPI_MCA_orte_hnp_uri": "1531576320.0;tcp://10.96.0.1,10.148.0.1:34911", "OMPI_COMM_WORLD_SIZE": "4"}
-OPEN_MPI |= {"OMPI_COMM_WORLD_RANK": "3", "OMPI_COMM_WORLD_LOCAL_RANK": "1"}
-
-
 def test_a_clusters_own_settings_are_found(no_cluster):
     for variables, expected in (
         (SLURM, (("node07", 4242 % 4096 + 61440), 2, 1, [0])),
@@ -339,6 +358,15 @@ def test_addresses_of_either_kind():
     assert given("[::1]:80", 1, 0).address == Address("::1", 80)
     assert str(Address("::1", 80)) == "[::1]:80"
     assert str(given("node:80", 1, 0).address) == "node:80"
+
+
+@pytest.mark.parametrize(
+    "words", [("--distributed",), ("--coordinator", "a:9", "--processes", "2", "--process-id", "0")]
+)
+def test_shards_of_several_processes_are_refused(words, capsys):
+    assert main(["sweep", "--shard", "0/2", *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: --shard 0/2: expected without distributed and coordinator")
 
 
 # The meeting itself, without JAX: process 0 in a thread.

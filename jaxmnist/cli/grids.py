@@ -129,13 +129,15 @@ def parse(command: Command, arguments: Sequence[str], program: str) -> GridOptio
 
 def run(given: GridOptions | ResumeOptions, command: Command) -> int:
     """Train what is missing of a grid, or of a shard of it, and once nothing is missing finish; return 0."""
+    if given.shard and given.cluster != ClusterOptions():
+        raise ValueError(
+            f"shard={given.shard}: expected without distributed and coordinator, as several processes share every group"
+        )
     return together(given.cluster, partial(_run, given, command))
 
 
 def _run(given: GridOptions | ResumeOptions, command: Command, member: Member) -> int:
     shard, shards = shard_of(given.shard, os.environ) if member is None else (0, 1)
-    if member and given.shard:
-        raise ValueError(f"shard={given.shard}: expected without the options for several processes; start one kind")
     part = f"{shard}-of-{shards}" if shards > 1 else ""
     options, at_once = _recorded(given, command, member) if isinstance(given, ResumeOptions) else (given, None)
     existing = given.resume if isinstance(given, ResumeOptions) else given.run_dir if part else None
