@@ -21,7 +21,7 @@ from jaxmnist.devices.lifelines import SILENCE
 from jaxmnist.devices.meeting import MissingError
 from jaxmnist.runs.unfinished import first_to_end, how_to_go_on, take_back_all
 
-ABOUT = (
+EXPLAINED = (
     "Several processes as one program, each with this command; only process 0 prints and writes. For private networks "
     "only: nothing is authenticated or encrypted."
 )
@@ -46,7 +46,7 @@ class ClusterOptions:
     """Seconds to wait until all processes have come."""
 
 
-Cluster = Annotated[tyro.conf.OmitArgPrefixes[ClusterOptions], tyro.conf.arg(name="cluster", help=ABOUT)]
+Cluster = Annotated[tyro.conf.OmitArgPrefixes[ClusterOptions], tyro.conf.arg(name="cluster", help=EXPLAINED)]
 Member = cluster.Membership | None
 """This process's part in a program of several; None if it is alone."""
 NAMES = tuple(field.name for field in dataclasses.fields(ClusterOptions))

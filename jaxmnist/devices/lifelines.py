@@ -47,7 +47,7 @@ class Lines(NamedTuple):
 _SENDING = threading.Lock()
 
 
-def say(line: socket.socket, *words: str) -> bool:
+def send(line: socket.socket, *words: str) -> bool:
     """Send a line; return whether the other end can still hear."""
     try:
         with _SENDING:  # one thread says that the process lives, another one what it has to say
@@ -80,12 +80,12 @@ def watch(
         if begin - said >= BEAT:
             said = begin
             for line in lines.sockets.values():
-                say(line, ALIVE)
+                send(line, ALIVE)
         for key, _ in selector.select(BEAT):
             other = key.data
             heard = _read(lines.sockets[other])
             if not heard:
-                _report(lines, other, "was lost", on_lost)
+                _announce(lines, other, "was lost", on_lost)
             silent[other] = 0.0
             *texts, unread[other] = (unread[other] + heard).split("\n")
             for text in texts:
@@ -94,7 +94,7 @@ def watch(
         for other in silent:
             silent[other] += elapsed
             if silent[other] > SILENCE:
-                _report(lines, other, f"does not answer for {SILENCE:.0f} s", on_lost)
+                _announce(lines, other, f"does not answer for {SILENCE:.0f} s", on_lost)
 
 
 def _read(line: socket.socket) -> str:
@@ -113,18 +113,18 @@ def _react(
         on_end(int(rest))
     elif word == LOST and other == 0:
         number, _, how = rest.partition(" ")
-        _report(lines, int(number), how, on_lost)
+        _announce(lines, int(number), how, on_lost)
     elif word == VALUE and other == 0:
         lines.values.put(json.loads(rest))
     elif word == FAILED:
-        _report(lines, other, "ended with an error", on_lost)
+        _announce(lines, other, "ended with an error", on_lost)
 
 
-def _report(lines: Lines, other: int, how: str, on_lost: Callable[[str], object]) -> None:
+def _announce(lines: Lines, other: int, how: str, on_lost: Callable[[str], object]) -> None:
     """Tell the others, and then this process, that one is lost; this ends all."""
     for number, line in lines.sockets.items():
         if lines.process == 0 and number != other:
-            say(line, LOST, str(other), how)
+            send(line, LOST, str(other), how)
     on_lost(f"process {other} of {lines.processes} {how}")
 
 
@@ -134,7 +134,7 @@ def pass_on(lines: Lines, value: Any) -> Any:
         return lines.values.get()
     content = json.dumps(value)
     for line in lines.sockets.values():
-        say(line, VALUE, content)
+        send(line, VALUE, content)
     return json.loads(content)
 
 
@@ -142,9 +142,9 @@ def say_goodbye(lines: Lines, code: int, failed: bool) -> None:
     """Tell the others that this process ends; process 0 then waits until they have ended."""
     for line in lines.sockets.values():
         if lines.process == 0:
-            say(line, END, str(code))
+            send(line, END, str(code))
         elif failed:
-            say(line, FAILED)
+            send(line, FAILED)
     deadline = time.monotonic() + FAREWELL
     for line in lines.sockets.values() if lines.process == 0 else ():
         line.settimeout(FAREWELL)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 
-from jaxmnist.devices.lifelines import BEAT, FAREWELL, MISSING, REFUSED, SILENCE, START, WAITING, Address, Lines, say
+from jaxmnist.devices.lifelines import BEAT, FAREWELL, MISSING, REFUSED, SILENCE, START, WAITING, Address, Lines, send
 
 
 class MissingError(Exception):
@@ -38,7 +38,7 @@ def _gather(address: Address, processes: int, deadline: float) -> dict[int, sock
         while missing := [str(number) for number in range(1, processes) if number not in lines]:
             late = time.monotonic() > deadline
             for number, line in list(lines.items()):
-                if not say(line, MISSING if late else WAITING, *missing):
+                if not send(line, MISSING if late else WAITING, *missing):
                     del lines[number]
             if late:
                 for line in lines.values():
@@ -52,7 +52,7 @@ def _gather(address: Address, processes: int, deadline: float) -> dict[int, sock
             if welcome := _welcome(arrived, lines, processes):
                 lines[welcome] = arrived
     for line in lines.values():
-        say(line, START)
+        send(line, START)
     return lines
 
 
@@ -83,9 +83,9 @@ def _welcome(arrived: socket.socket, lines: dict[int, socket.socket], processes:
     if count == processes and number < processes and number not in lines:
         return number
     if count != processes:
-        say(arrived, REFUSED, f"processes={count}: process 0 has {processes}, expected the same in every process")
+        send(arrived, REFUSED, f"processes={count}: process 0 has {processes}, expected the same in every process")
     else:
-        say(arrived, REFUSED, f"process_id={number}: another process is {number} already, expected each number once")
+        send(arrived, REFUSED, f"process_id={number}: another process is {number} already, expected each number once")
     arrived.close()
     return None
 

@@ -43,10 +43,6 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= MAX_TEXT
 
 
-def _is_size(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
 TEXT: Rule = (_is_text, f"text of at most {MAX_TEXT:,} characters")
 OPTIONAL_TEXT: Rule = (lambda value: value is None or _is_text(value), f"{TEXT[1]}, or null")
 OPTIONAL_COUNT: Rule = (
@@ -68,7 +64,7 @@ GRID_CONFIG = {
     "command": TEXT,
     "arguments": (_are_words, "a list of words"),
     "grid_sha256": TEXT,
-    "networks_at_once": (lambda value: value is None or _is_size(value), "a whole number from 1, or null"),
+    "networks_at_once": OPTIONAL_COUNT,
 }
 """Rules of a grid's config.json."""
 SUMMARY = {"epochs": _whole(MAX_EPOCH), "test_accuracy": _number(0.0, 1.0), "problem": OPTIONAL_TEXT}
