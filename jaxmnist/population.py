@@ -122,7 +122,8 @@ def train_population(
     size = even_size(count, group_size)
     groups = []
     for first in range(0, count, size):
-        group: Members = jax.tree.map(lambda column, first=first: column[first : first + size], members)
+        rows = np.arange(first, min(first + size, count))  # a slice would be compiled anew for every `first`
+        group: Members = jax.tree.map(lambda column, rows=rows: column[rows], members)
         groups.append(train_group(group, size, shuffle_key, train_set, held_out, config, on_progress, mesh))
     population: Population = jax.tree.map(lambda *parts: np.concatenate(parts), *groups)
     return population
@@ -163,7 +164,7 @@ def train_group(
     evaluated = [evaluate_many(states.params, held_out, config.activation, config.cost)]
     running_costs, bad_steps = [], []
     for _ in range(int(config.epochs)):
-        states, running_cost, bad_step = _train_group_epoch(states, train_set, config)
+        states, running_cost, bad_step = train_group_epoch(states, train_set, config)
         evaluated.append(evaluate_many(states.params, held_out, config.activation, config.cost))
         running_costs.append(running_cost)
         bad_steps.append(bad_step)
@@ -182,7 +183,7 @@ def train_group(
 
 
 @jax.jit
-def _train_group_epoch(
+def train_group_epoch(
     states: TrainState, train_set: Dataset, config: Config
 ) -> tuple[TrainState, Float[Array, "members"], Int[Array, "members"]]:
     """Train a group for one epoch: the new states, the running costs, and the first non-finite steps from 1, or 0."""
