@@ -145,7 +145,7 @@ def test_a_lost_process_ends_all_others_which_name_it(begin, victim, number, wor
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
 def test_a_process_lost_at_any_moment_costs_nothing(begin, victim, number):
     """Ten times; from the start, when it hasn't come yet, to the drawing."""
-    random, took, moments = np.random.default_rng(victim), [], []
+    random, took, moments, lost = np.random.default_rng(victim), [], [], 0
     commands = ((*TRAIN, "--epochs", 60, "--start-timeout", 8), (*GRID, *FEW, "--start-timeout", 8))
     whole, durations = [], []
     for words in commands:
@@ -153,8 +153,8 @@ def test_a_process_lost_at_any_moment_costs_nothing(begin, victim, number):
         assert [code for code, _out, _err in ended(processes)] == [0, 0]
         durations.append(time.monotonic() - begun)
         whole.append(digests(processes[0].folder / "r"))
-    for count in range(10):
-        words, kind = commands[count % 2], count % 2
+    for attempt in range(50):  # some come when all is done
+        words, kind = commands[attempt % 2], attempt % 2
         processes = begin((*words, "--run-dir", "r"))
         time.sleep(random.uniform(0, durations[kind]))
         folder = processes[0].folder / "r"
@@ -166,12 +166,16 @@ def test_a_process_lost_at_any_moment_costs_nothing(begin, victim, number):
         came = "did not come" not in results[0][2]  # else the survivor waits so long for it, from its own start on
         took += [seconds] if came else []
         assert seconds <= (SECONDS if came else 30)
+        lost += 1
         print(f"{seconds:.1f} s: {moments[-1] if came else 'before it came'}")
         resumes = (words[0], "--resume", folder) if (folder / "config.json").exists() else (*words, "--run-dir", folder)
         for code, _out, err in ended(begin(resumes)):
             assert code == 0, err
         assert digests(folder) == whole[kind]
-    print(f"{len(took)} lost after they had met; slowest {max(took):.1f} s, median {np.median(took):.1f} s")
+        if lost == 10:
+            break
+    print(f"{lost} lost, {len(took)} after they had met; slowest {max(took):.1f} s, median {np.median(took):.1f} s")
+    assert lost == 10
 
 
 @pytest.mark.slow
