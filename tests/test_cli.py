@@ -84,7 +84,7 @@ def test_help_and_readme_name_the_same_options_and_help_says_how_to_resume(run):
     assert code == 0
     table = (ROOT / "README.md").read_text(encoding="utf-8").split("## Options of train")[1].split("\n\n")[1]
     options = set(re.findall(r"`(--[a-z-]+)`", "".join(line.split("|")[1] for line in table.splitlines())))
-    assert len(options) == 16
+    assert len(options) == 23
     assert options == set(re.findall(r"--[a-z][a-z-]+", out)) - {"--help", "--resume"}
     assert "--resume RUN --epochs N" in words_of(out)
     code, out, _err = run("--resume", "r", "--help")

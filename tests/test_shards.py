@@ -15,7 +15,7 @@ import pytest
 from small_data import write_idx_files
 
 from jaxmnist.cli import main
-from jaxmnist.cli.grids import shard_of
+from jaxmnist.cli.grid_options import shard_of
 from jaxmnist.runs.files import TEMPORARY
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")

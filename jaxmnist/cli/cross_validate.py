@@ -11,7 +11,8 @@ import tyro
 from jaxmnist.cli import grids
 from jaxmnist.cli.console import say
 from jaxmnist.cli.drawing import write_figures
-from jaxmnist.cli.grids import GridOptions, Job, ResumeOptions
+from jaxmnist.cli.grid_options import GridOptions, ResumeOptions
+from jaxmnist.cli.grids import Job
 from jaxmnist.config import Config
 from jaxmnist.metrics import evaluate
 from jaxmnist.plots.grid import figures

@@ -5,10 +5,9 @@ import os
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import jax
 import tyro
@@ -16,22 +15,13 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Key
 
 from jaxmnist import devices
-from jaxmnist.cli.cluster import NAMES, Cluster, ClusterOptions, Member, own_words, together
+from jaxmnist.cli.cluster import NAMES, ClusterOptions, Member, own_words, together
 from jaxmnist.cli.console import Advance, printable, progress, say, started_as
-from jaxmnist.cli.options import (
-    Count,
-    Data,
-    DataOptions,
-    OptionalPath,
-    Shared,
-    SharedRecipe,
-    load_data,
-    select_device,
-    words,
-)
+from jaxmnist.cli.grid_options import GridOptions, ResumeOptions, shard_of
+from jaxmnist.cli.options import load_data, select_device, words
 from jaxmnist.devices.cluster import check_same, is_first, share
 from jaxmnist.network import Params
-from jaxmnist.population import GROUP_SIZE, Population
+from jaxmnist.population import Population
 from jaxmnist.runs import folder as run_folder
 from jaxmnist.runs import groups as files
 from jaxmnist.runs import loop
@@ -48,46 +38,6 @@ CONFIG = "config.json"
 """The record of a grid: its command and options."""
 TABLE_SHARE = 0.02
 """Most share of the time that writing the table may take while networks are trained."""
-
-Shard = Annotated[str | None, tyro.conf.DisallowNone, tyro.conf.arg(metavar="I/N", help_behavior_hint="")]
-
-
-@dataclasses.dataclass(frozen=True)
-class GridOptions:
-    """The options of all commands that train a grid."""
-
-    common: Shared = dataclasses.field(default_factory=SharedRecipe)
-    seeds: int = 4
-    """Random starts for every setting: so many seeds, from the first one on."""
-    first_seed: int = 0
-    """The first of the seeds."""
-    epochs: int | Literal["auto"] = "auto"
-    """Passes over the examples that are learnt from; auto is 30 for MNIST, 5 for its cross-validation, and more for a smaller set."""  # noqa: E501
-    group_size: int = GROUP_SIZE
-    """Most networks that a device trains at once; memory grows with it."""
-    devices: Count = None
-    """How many of this machine's devices share the networks, or of each process (default: all)."""
-    data: Data = dataclasses.field(default_factory=DataOptions)
-    run_dir: OptionalPath = None
-    """New folder for the results, which shards may share (default: one in runs/, named after the time and the command)."""  # noqa: E501
-    cluster: Cluster = dataclasses.field(default_factory=ClusterOptions)
-    shard: Shard = None
-    """Train only shard I of N, counted from 0, as in 2/4. In /4 the I is SLURM's or Kubernetes' number of this task (default: everything, or a SLURM array's task its share)."""  # noqa: E501
-
-
-@dataclasses.dataclass(frozen=True)
-class ResumeOptions:
-    """Go on with a grid that was stopped, by its own options; what is finished is kept.
-
-    Several shards' folders become one by copying their groups: cp runs/b/groups/* runs/a/groups. On one kind of machine
-    the results are, bit for bit, those of a grid that was never stopped.
-    """
-
-    resume: Path
-    """Folder of the run."""
-    cluster: Cluster = dataclasses.field(default_factory=ClusterOptions)
-    shard: Shard = None
-    """Train only the missing part of shard I of N, as with a new run (default: all that is missing)."""
 
 
 class Job(NamedTuple):
@@ -193,31 +143,6 @@ def _trained(job: Job, indices: Sequence[int], advance: Advance = lambda count: 
     divided = study.groups(job.grid)
     chosen = [divided[index] for index in share(job.member, indices)]
     return study.train_groups(job.key, job.grid, job.splits.train, chosen, advance, job.mesh)
-
-
-def shard_of(given: str | None, environment: Mapping[str, str]) -> tuple[int, int]:
-    """Return which shard of how many to train; 0 of 1 is everything.
-
-    Args:
-        given: I/N, or /N for the number that a cluster gave this task, or None for a SLURM array's own numbers.
-        environment: of SLURM's arrays, whose tasks are numbered one after the other, and Kubernetes' indexed jobs.
-    """
-    number, count = environment.get("JOB_COMPLETION_INDEX"), environment.get("SLURM_ARRAY_TASK_COUNT")
-    if "SLURM_ARRAY_TASK_ID" in environment:
-        with suppress(ValueError):
-            first = int(environment.get("SLURM_ARRAY_TASK_MIN", "0"))
-            number = str(int(environment["SLURM_ARRAY_TASK_ID"]) - first)
-    if given is None and (number is None or count is None):
-        return 0, 1
-    text = f"/{count}" if given is None else given
-    before, _, after = text.partition("/")
-    expected = "expected I/N, with I from 0 and below N; for example shard=0/4"
-    if not before and number is None:
-        raise ValueError(f"shard={text}: neither SLURM nor Kubernetes has given this task a number; {expected}")
-    shard, shards = ((int(word) if word.isdecimal() else -1) for word in (before or str(number), after))
-    if not 0 <= shard < shards:
-        raise ValueError(f"shard={before or number}/{after}: {expected}")
-    return shard, shards
 
 
 def best_network(job: Job, result: study.Result) -> Params:

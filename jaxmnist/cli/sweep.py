@@ -8,7 +8,8 @@ from typing import Any, Literal
 from jaxmnist.cli import grids
 from jaxmnist.cli.console import say
 from jaxmnist.cli.drawing import write_figures
-from jaxmnist.cli.grids import GridOptions, Job, ResumeOptions
+from jaxmnist.cli.grid_options import GridOptions, ResumeOptions
+from jaxmnist.cli.grids import Job
 from jaxmnist.cli.options import DataOptions, Recipe
 from jaxmnist.config import Config
 from jaxmnist.plots.grid import figures

@@ -4,14 +4,12 @@ import argparse
 import dataclasses
 import hashlib
 import json
-import os
 import shlex
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import jax
 import numpy as np
@@ -22,9 +20,10 @@ from jaxmnist.cli import console, field_names, with_options
 from jaxmnist.cli import options as shared
 from jaxmnist.cli.cluster import Cluster, ClusterOptions, Member, own_words, together
 from jaxmnist.cli.drawing import write_figures
+from jaxmnist.cli.recorded import FIGURES, command, finished, recorded_data, with_epochs
 from jaxmnist.config import RECIPES, Config, validate
 from jaxmnist.dataset import Dataset
-from jaxmnist.devices import Platform, batches, cluster
+from jaxmnist.devices import batches, cluster
 from jaxmnist.devices.cluster import is_first, share
 from jaxmnist.metrics import outputs
 from jaxmnist.network import count_parameters
@@ -33,7 +32,6 @@ from jaxmnist.runs import folder, loop, records, results
 from jaxmnist.runs.unfinished import note_how_to_go_on
 from jaxmnist.training import History, TrainState
 
-FIGURES = ("curves.png", "weights.png", "confusion.png", "mistakes.png")
 RecipeOptions = Annotated[tyro.conf.OmitArgPrefixes[shared.Recipe], tyro.conf.arg(name="recipe", help="How to train.")]
 
 
@@ -111,7 +109,7 @@ def _begin(options: Options, member: Member) -> int:
         "platform": options.data.platform,
         "seed": options.seed,
         "config": config.to_json(),
-        "command": _command(config, splits.name, options.seed, options.logical_shards),
+        "command": command(config, splits.name, options.seed, options.logical_shards),
         "logical_shards": options.logical_shards,
     }
     new = results.Run(Path(), metadata, splits, config, device)
@@ -125,7 +123,7 @@ def _begin(options: Options, member: Member) -> int:
 def _resume(options: ResumeOptions, member: Member) -> int:
     path, seconds = options.resume, dict[str, float]()
     metadata = share(member, records.read_json(path / "config.json", records.CONFIG) if is_first(member) else None)
-    recorded, data = records.recipe(path / "config.json", metadata), _recorded_data(metadata)
+    recorded, data = records.recipe(path / "config.json", metadata), recorded_data(metadata)
     config = recorded if options.epochs is None else dataclasses.replace(recorded, epochs=options.epochs)
     validate(config)
     if not is_first(member):
@@ -135,7 +133,7 @@ def _resume(options: ResumeOptions, member: Member) -> int:
         resolved = config.resolved(len(splits.train.labels))
         return _follow(results.Run(path, metadata, splits, resolved, device), options, member)
     with folder.held(path):
-        code = _finished(path, config)
+        code = finished(path, config)
         if code is not None:
             return code
         device = shared.select_device(data)
@@ -143,52 +141,13 @@ def _resume(options: ResumeOptions, member: Member) -> int:
             with loop.timed("load", seconds):
                 splits = shared.load_data(data)
             if config != recorded:
-                metadata = _with_epochs(metadata, recorded, config)
+                metadata = with_epochs(metadata, recorded, config)
             run = results.Run(path, metadata, splits, config.resolved(len(splits.train.labels)), device)
             progress, warning = loop.resume(run)
             if warning:
                 console.say(f"warning: {warning}", on_stderr=True)
             load = progress.seconds.get("load", 0.0) + seconds["load"]
             return _train(run, progress._replace(seconds={**progress.seconds, "load": load}), options, member)
-
-
-def _recorded_data(metadata: Mapping[str, Any]) -> shared.DataOptions:
-    """Return the data of a run by its config.json; a data folder that is gone isn't named."""
-    platform: Platform = "cpu" if metadata.get("platform") == "cpu" else "auto"
-    dataset, data_dir = metadata["dataset"], metadata.get("data_dir")
-    data_dir = Path(data_dir) if data_dir and Path(data_dir).is_dir() else None
-    if dataset == "mnist" and (data_dir or os.environ.get("JAXMNIST_DATA_DIR")):
-        dataset = "custom"  # as earlier versions called any folder's data; its sha256 tells whether it is the run's
-    return shared.DataOptions(dataset, data_dir, platform)
-
-
-def _with_epochs(metadata: Mapping[str, Any], recorded: Config, config: Config) -> dict[str, Any]:
-    """Return the metadata of a run with another number of epochs; say so if its schedule then isn't a whole wave."""
-    command = _command(config, metadata["dataset"], metadata["seed"], metadata.get("logical_shards"))
-    if config.schedule == "cosine":
-        command = f"{metadata.get('command')}; then with --resume --epochs {config.epochs}"
-        effect = "rises again" if int(config.epochs) > int(recorded.epochs) else "drops"
-        print(
-            f"note: the cosine now ends at epoch {config.epochs} instead of {recorded.epochs}, so the learning rate "
-            f"{effect}: this isn't the run that {config.epochs} epochs from the start would be"
-        )
-    return {**metadata, "config": config.to_json(), "command": command}
-
-
-def _finished(path: Path, config: Config) -> int | None:
-    """Say that a run is finished, if it is, and return the exit code; otherwise None."""
-    try:
-        summary = records.read_json(path / "summary.json", records.SUMMARY) if (path / "summary.json").exists() else {}
-    except ValueError as problem:
-        raise ValueError(f"{problem}; remove it, and the run makes it anew") from problem
-    if summary.get("problem"):
-        console.complain(f"{path} was given up, it does not learn: {summary['problem']}")
-        return console.NOT_LEARNING
-    if summary.get("epochs") != config.epochs or not all((path / name).exists() for name in FIGURES):
-        return None
-    accuracy = f"test accuracy {summary['test_accuracy']:.2%}"
-    console.say(f"{path} is finished: {config.epochs} epochs, {accuracy}; to go on, add --epochs N")
-    return 0
 
 
 def _train(run: results.Run, progress: results.RunState, options: Options | ResumeOptions, member: Member) -> int:
@@ -277,14 +236,3 @@ def _write_results(run: results.Run, progress: results.RunState, problem: str | 
     write_figures(run.folder, figures, run, progress.history, before, params, answers)
     console.say(f"figures {time.perf_counter() - begin:.2f} s · in {run.folder}: {folder.listed(run.folder)}")
     return 0
-
-
-def _command(config: Config, dataset: str, seed: int, logical_shards: int | None) -> str:
-    """Return the command that trains the same network again, whatever the defaults will be then."""
-    program = "python train.py" if Path(sys.argv[0]).name == "train.py" else "jaxmnist train"
-    words = [program, f"--dataset {dataset}", f"--seed {seed}"]
-    for field in dataclasses.fields(shared.Recipe):
-        value = getattr(config, field.name)
-        values = " ".join(map(str, value)) if isinstance(value, tuple) else value
-        words.append(f"--{field.name.replace('_', '-')} {values}")
-    return " ".join([*words, *([f"--logical-shards {logical_shards}"] if logical_shards else [])])
