@@ -125,7 +125,7 @@ def test_a_signal_at_a_random_moment_ends_at_once_and_loses_a_group_at_most(begi
         assert process.returncode == 0, err
     lasts = time.monotonic() - started
     codes, took = [], []
-    for number in range(count):
+    for number in range(3 * count):  # some come when all is done
         folder = tmp_path / str(number)
         with begin(*GRID, *FEW, "--run-dir", folder) as process:
             after_config(folder, process)
@@ -141,9 +141,11 @@ def test_a_signal_at_a_random_moment_ends_at_once_and_loses_a_group_at_most(begi
             assert code == 0, err
         assert results(folder) == results(whole)
         shutil.rmtree(folder)
+        if codes.count(75) == count:
+            break
     print({code: codes.count(code) for code in set(codes)}, f"slowest {max(took):.2f} s")
     assert set(codes) <= {75, 0}
-    assert codes.count(75) >= count / 2
+    assert codes.count(75) == count
     assert max(took) <= SECONDS
 
 
