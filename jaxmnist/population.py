@@ -48,7 +48,7 @@ class Population(NamedTuple):
 
     params: Params  # every network, each leaf with a leading axis of members
     running_cost: Float[np.ndarray, "members epochs"]  # mean over an epoch of its minibatches' costs
-    course: Float[np.ndarray, "members epochs parts"]  # their means over parts of `steps_of_a_part`, a remainder left out
+    course: Float[np.ndarray, "members epochs parts"]  # means over parts of it, of `steps_of_a_part`; no remainder
     held_out: Metrics  # cost and accuracy on the examples held out; entry 0 before training
     diverged_at: Int[np.ndarray, "members"]
 
