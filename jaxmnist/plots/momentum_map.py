@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from jaxmnist.plots.style import BLUE, GREEN, ORANGE, PINK, SKY
 from jaxmnist.studies.claims import quartiles
@@ -44,6 +45,7 @@ def _draw(axes: Axes, result: Result, batch: int, method: str) -> None:
     axes.set(xscale="log", yscale="log")
     if not np.isfinite(axes.dataLim.minposy):  # no curve got there, and a logarithmic axis needs a range
         axes.set_ylim(1, 10)
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.grid(alpha=0.3, which="both")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter="{x:,g}", minor_formatter="")
+    axes.grid(alpha=0.3, which="major")
     axes.spines[["top", "right"]].set_visible(False)

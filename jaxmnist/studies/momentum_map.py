@@ -30,11 +30,14 @@ class Map(NamedTuple):
     momenta: tuple[float, ...]  # μ of momentum and Nesterov's method
     lengths: tuple[float, ...]  # L = η/(1−μ), of SGD η; ascending
     tuning_seeds: int  # the first seeds choose each method's best length
-    seeds: int  # seeds in all, from 0; the others are tested
+    seeds: int  # seeds in all; the others are tested
+    first_seed: int = 0
 
 
-FULL = Map({8: 1, 32: 2, 128: 3, 512: 6}, (0.5, 0.8, 0.9, 0.95, 0.99), tuple(2 ** (k / 2) for k in range(-6, 9)), 4, 20)
-REDUCED = Map({32: 2, 512: 6}, (0.5, 0.9), (0.5, 1.0, 2.0, 4.0, 8.0), 4, 10)
+FULL = Map(
+    {8: 1, 32: 2, 128: 3, 512: 12}, (0.5, 0.8, 0.9, 0.95, 0.99), tuple(2 ** (k / 2) for k in range(-6, 9)), 4, 20, 100
+)
+REDUCED = Map({32: 2, 512: 12}, (0.5, 0.9), (0.5, 1.0, 2.0, 4.0, 8.0), 4, 10)
 
 Method = Literal["sgd", "momentum", "nesterov"]
 
@@ -65,7 +68,7 @@ def grid_of(plan: Map, train_set: Dataset) -> grid.Grid:
         recipe = Config(schedule="constant", epochs=epochs)
         rates = [float(f"{length * (1 - momentum):.6g}") for length in plan.lengths]
         configs += grid.combine(recipe, [method], [batch_size], [momentum], rates)
-    return grid.resolved(grid.Grid(tuple(configs), plan.seeds, FOLDS, 1), train_set)
+    return grid.resolved(grid.Grid(tuple(configs), plan.seeds, FOLDS, 1, first_seed=plan.first_seed), train_set)
 
 
 def run(
@@ -121,7 +124,7 @@ def steps_to_thresholds(
 
 def to_csv(result: Result) -> str:
     """List every setting and threshold as a line: what it is, and the steps of each seed."""
-    seeds = ",".join(f"seed {seed}" for seed in range(result.map.seeds))
+    seeds = ",".join(f"seed {result.map.first_seed + number}" for number in range(result.map.seeds))
     values = np.swapaxes(result.steps, -1, -2).reshape(-1, result.map.seeds)
     lines = [
         f"{label},{','.join(f'{steps:.0f}' for steps in row)}"

@@ -104,8 +104,12 @@ def report(result: Result) -> str:
 
 def conclusions(result: Result) -> Iterator[str]:
     """Say of each hypothesis whether it is refuted; small batches are those of at most 32 examples."""
-    against_sgd = [one for one in compare(result) if one.other == "sgd"]
-    nesterov = [one for one in compare(result) if one.other == "momentum"]
+    found, pairs = compare(result), result.map.seeds - result.map.tuning_seeds
+    if len(found) * 2 / 2**pairs > ALPHA:
+        yield f"{pairs} seeds decide nothing in {len(found)} tests, even if all agree."
+        return
+    against_sgd = [one for one in found if one.other == "sgd"]
+    nesterov = [one for one in found if one.other == "momentum"]
     faster = [one for one in against_sgd if one.verdict == "fewer"]
     small = [one for one in faster if one.batch_size <= 32 and one.ratio[1] >= MARGIN]
     large = [one for one in faster if one.batch_size == max(result.map.epochs)]
