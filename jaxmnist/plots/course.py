@@ -63,7 +63,7 @@ def curves(
     return figure
 
 
-def bars(values: Mapping[str, float], xlabel: str, form: str = "{:,.0f}", log: bool = True) -> Figure:
+def bars(values: Mapping[str, int | float], xlabel: str, form: str = "{:,.0f}", log: bool = True) -> Figure:
     """Draw a horizontal bar for each value, with the value beside it."""
     figure = Figure(figsize=(8, 0.9 + 0.34 * len(values)), layout="constrained")
     axes = figure.subplots()
@@ -77,7 +77,7 @@ def bars(values: Mapping[str, float], xlabel: str, form: str = "{:,.0f}", log: b
 
 
 def images(pictures: Mapping[str, npt.ArrayLike], signed: float | None = None, rows: int = 1) -> Figure:
-    """Draw 28×28 images, given as 784 numbers; signed ones in orange and blue up to a value, or 0 for its own."""
+    """Draw 28×28 images, given as 784 numbers; signed ones in orange and blue up to a value, or 0.0 for its own."""
     columns = -(-len(pictures) // rows)
     figure = Figure(figsize=(min(9, 2.6 * columns), 2.5 * rows), layout="constrained")
     for axes, (title, values) in zip(figure.subplots(rows, columns, squeeze=False).flat, pictures.items(), strict=True):

@@ -33,7 +33,7 @@ def rearranged(params: Params, hidden: int, order: Int[np.ndarray, "n"], signs: 
     flipped = outgoing @ (signs_in < 0).astype(outgoing.dtype)
     changed = (
         Layer(into.weights[order] * signs_in[:, None], into.biases[order] * signs_in),
-        Layer(outgoing * signs_in, out.biases + flipped),
+        Layer(outgoing * signs_in[None], out.biases + flipped),
     )
     return (*params[:hidden], *changed, *params[hidden + 2 :])
 
