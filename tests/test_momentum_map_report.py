@@ -62,3 +62,10 @@ def test_too_few_seeds_decide_nothing():
     few = PLAN._replace(seeds=10)
     (line,) = conclusions(steps_of({(512, "momentum", 0.9): 0.5}, plan=few))
     assert line.startswith("6 seeds decide nothing")
+
+
+def test_a_line_that_noise_hides_is_undecided():
+    answers = [line.split(":")[0] for line in conclusions(steps_of({}))]
+    assert answers[3] == "H4 not refuted"
+    answers = [line.split(":")[0] for line in conclusions(steps_of({}, noise=0.1))]
+    assert answers[3] == "H4 undecided"

@@ -114,11 +114,9 @@ def conclusions(result: Result) -> Iterator[str]:
     small = [one for one in faster if one.batch_size <= 32 and one.ratio[1] >= MARGIN]
     large = [one for one in faster if one.batch_size == max(result.map.epochs)]
     slower = [one for one in nesterov if one.verdict == "more"]
-    off = [
-        one
-        for one in on_the_line(result)
-        if one.batch_size <= 32 and one.momentum <= 0.95 and one.verdict != "on the line"
-    ]
+    line = [one for one in on_the_line(result) if one.batch_size <= 32 and one.momentum <= 0.95]
+    off = [one for one in line if one.ratio[1] < 1 / MARGIN or one.ratio[1] > MARGIN]
+    unsure = not off and any(one.verdict != "on the line" for one in line)
     for name, says, refuted, why in (
         ("H1", "at small batches momentum gains nothing", bool(small), small),
         ("H2", "at the largest batch some momentum needs fewer steps", not large, large),
@@ -126,7 +124,8 @@ def conclusions(result: Result) -> Iterator[str]:
         ("H4", "below the best length, momentum is SGD at η/(1−μ)", bool(off), off),
     ):
         cells = ", ".join(f"{one.method} μ {one.momentum:g} batch {one.batch_size}" for one in why)
-        yield f"{name} {'REFUTED' if refuted else 'not refuted'}: {says}{f' ({cells})' if cells else ''}."
+        answer = "REFUTED" if refuted else "undecided" if name == "H4" and unsure else "not refuted"
+        yield f"{name} {answer}: {says}{f' ({cells})' if cells else ''}."
 
 
 def _comparison(
