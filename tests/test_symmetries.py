@@ -25,7 +25,7 @@ def in_another_form(params, seed):
     return params
 
 
-@pytest.mark.parametrize("sizes", [(784, 10), (784, 12, 10), SIZES, (784, 9, 8, 7, 10)])
+@pytest.mark.parametrize("sizes", [(784, 10), SIZES])
 def test_another_form_computes_the_same_and_is_brought_back(sizes):
     params = init(jax.random.key(2), sizes)
     other = in_another_form(params, seed=3)
