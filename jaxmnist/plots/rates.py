@@ -55,9 +55,8 @@ def draw_convex(result: Result) -> Figure:
     figure = _figure(
         7.6,
         "Convex, but not strongly: Nesterov's worst functions",
-        "Dots: for each number of steps k, the largest error among functions of 3 to "
-        f"{2 * problems.CHAIN_STEPS + 1:,} variables.\nDashed: what is proven of each method. "
-        "Below the grey line no method gets by gradients alone.",
+        f"Dots: the largest error after k steps among functions of 3 to {2 * problems.CHAIN_STEPS + 1:,} variables.\n"
+        "Dashed: what is proven of each method, of Nesterov's before it looks ahead. Grey: out of reach of any.",
         5.4,
     )
     axes = figure.subplots()
@@ -68,9 +67,9 @@ def draw_convex(result: Result) -> Figure:
         axes.plot(steps, found.worst, "o", color=EXACT[name], label=labels[name])
         bound, formula = proven[name]
         axes.plot(steps, bound, color=EXACT[name], linestyle=DASHED, linewidth=1.2, label=f"at most {formula}")
-    least = lower_bound(steps.astype(float))
+    least = lower_bound(steps)
     axes.fill_between(steps, 1e-9, least, color="0.88", linewidth=0)
-    axes.plot(steps, least, color="0.35", label="at least 3/32(k+1)², any method")
+    axes.plot(steps, least, color="0.35", label="at least 3/32(k+1)²")
     axes.set(xscale="log", yscale="log", xlim=(0.85, 1.2 * steps[-1]), ylim=(3e-8, 1), xlabel="steps k")
     axes.set_ylabel("error relative to L‖x₀−x*‖²")
     axes.legend(frameon=False, loc="lower left")
