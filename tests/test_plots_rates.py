@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxmnist.plots.rates import draw_convex, draw_cycle, draw_noise, draw_quadratics
+from jaxmnist.plots.rates import draw_convex, draw_cycle, draw_spread, draw_quadratics
 from jaxmnist.plots.style import png
 from jaxmnist.studies import rates_problems as problems
 from jaxmnist.studies.rates import Result, lower_bound
-from jaxmnist.studies.rates_problems import CONDITIONS, POINTS, STARTS, STEP_SIZES, Contraction, Decay, Spread
+from jaxmnist.studies.rates_problems import CONDITIONS, READINGS, STARTS, STEP_SIZES, Contraction, Decay, Spread
 
 METHODS = ("sgd", "momentum", "nesterov")
 PATH = np.where(np.abs(STARTS) > 3, np.array([-1.8, 2.1, 0.65] * 34)[:, None], 0.5 ** np.arange(102)[:, None])
@@ -17,7 +17,7 @@ PATH = np.where(np.abs(STARTS) > 3, np.array([-1.8, 2.1, 0.65] * 34)[:, None], 0
 
 def contraction(name):
     theory = -np.log([problems.best_constants(name, condition)[2] for condition in CONDITIONS.tolist()])
-    steps = np.outer(np.ceil(4 / theory).astype(int), np.arange(1, POINTS + 1))
+    steps = np.outer(np.ceil(4 / theory).astype(int), np.arange(1, READINGS + 1))
     errors = np.exp(-theory[:, None] * steps)
     return Contraction(steps, errors, theory, theory, errors[3])
 
@@ -37,14 +37,14 @@ RESULT = Result(
 )
 DIVERGED = RESULT._replace(
     quadratics={
-        name: found._replace(first=np.full(POINTS, np.nan), rates=np.full(len(CONDITIONS), np.nan))
+        name: found._replace(first=np.full(READINGS, np.nan), rates=np.full(len(CONDITIONS), np.nan))
         for name, found in RESULT.quadratics.items()
     },
     kinked={name: np.zeros_like(PATH) for name in ("momentum", "nesterov")},
 )
 
 
-@pytest.mark.parametrize("draw", [draw_quadratics, draw_convex, draw_noise, draw_cycle])
+@pytest.mark.parametrize("draw", [draw_quadratics, draw_convex, draw_spread, draw_cycle])
 def test_every_figure_draws_at_a_readable_size_even_if_methods_diverge(draw):
     with Image.open(io.BytesIO(png(draw(DIVERGED)))) as image:
         assert image.width >= 800

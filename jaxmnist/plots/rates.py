@@ -5,14 +5,13 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxmnist.plots.race import COLOURS
+from jaxmnist.plots.race import COLOURS, DASHED
 from jaxmnist.studies import rates_problems as problems
 from jaxmnist.studies.rates import NAMES, PERIOD, Result, cycles, lower_bound
 from jaxmnist.studies.rates_problems import KINKED_CONDITION, MOMENTUM, kinked_slope
 
 EXACT = {"sgd": COLOURS["gd"], "momentum": COLOURS["momentum"], "nesterov": COLOURS["nesterov"]}
 """Colours where gradients are exact; with noisy ones, SGD has its own."""
-DASHED = (0, (4, 2))
 
 
 def figures(result: Result) -> dict[str, Figure]:
@@ -20,15 +19,15 @@ def figures(result: Result) -> dict[str, Figure]:
     return {
         "quadratics.png": draw_quadratics(result),
         "convex.png": draw_convex(result),
-        "noise.png": draw_noise(result),
+        "noise.png": draw_spread(result),
         "cycle.png": draw_cycle(result),
     }
 
 
 def draw_quadratics(result: Result) -> Figure:
     """Draw the errors of one quadratic by steps, and the steps that all of them need."""
-    steps = problems.FIRST_EVERY * np.arange(problems.POINTS + 1)
-    figure = _figure(
+    steps = problems.FIRST_EVERY * np.arange(problems.READINGS + 1)
+    figure = _captioned(
         10.5,
         "Quadratics: each method with its best constants",
         "Dots and solid lines: measured. Dashed: the theory; in the end the errors run parallel to it. "
@@ -52,7 +51,7 @@ def draw_quadratics(result: Result) -> Figure:
 
 def draw_convex(result: Result) -> Figure:
     """Draw the largest error on Nesterov's worst functions, between the bounds."""
-    figure = _figure(
+    figure = _captioned(
         7.6,
         "Convex, but not strongly: Nesterov's worst functions",
         f"Dots: the largest error after k steps among functions of 3 to {2 * problems.CHAIN_STEPS + 1:,} variables.\n"
@@ -76,9 +75,9 @@ def draw_convex(result: Result) -> Figure:
     return figure
 
 
-def draw_noise(result: Result) -> Figure:
+def draw_spread(result: Result) -> Figure:
     """Draw the variance at rest by the step size, measured and in closed form."""
-    figure = _figure(
+    figure = _captioned(
         7.6,
         f"Noisy gradients: how far SGD, momentum and Nesterov scatter, μ = {MOMENTUM}",
         f"Dots: variance of {problems.CHAINS:,} runs on ½x² with standard normal noise in the slope; their errors are "
@@ -103,7 +102,7 @@ def draw_noise(result: Result) -> Figure:
 
 def draw_cycle(result: Result) -> Figure:
     """Draw momentum's cycle on the function with kinks, and both methods' first steps from one start."""
-    figure = _figure(
+    figure = _captioned(
         10.5,
         "Beyond quadratics, with the constants that are best on them",
         f"The function is smooth and strongly convex, κ = {KINKED_CONDITION:g}: where it is grey, its curvature is "
@@ -142,7 +141,7 @@ def _draw_bowl(axes: Axes, corners: Float[np.ndarray, "corners"]) -> None:
     axes.set_title("the function, and momentum's last steps", fontsize="medium")
 
 
-def _figure(width: float, title: str, caption: str, height: float = 4.6) -> Figure:
+def _captioned(width: float, title: str, caption: str, height: float = 4.6) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.suptitle(title)
     figure.supxlabel(caption, fontsize=9, color="0.35")

@@ -20,7 +20,7 @@ Make = Callable[[LearningRate, Momentum], AnyOptimizer]
 
 CONDITIONS = 10.0 ** np.arange(1, 7)
 """κ of the quadratics: their largest curvature over their least."""
-POINTS = 100
+READINGS = 100
 """How often a quadratic's error is measured, after equally many steps each; rates are those of the second half."""
 FIRST_CONDITION, FIRST_EVERY = 1e4, 16
 """The quadratic whose error is also measured from the first steps on, and after how many steps each."""
@@ -123,21 +123,21 @@ def contraction(name: str, make: Make) -> Contraction:
     descent has none, and 4/(−ln ρ) steps do.
     """
     theory = -np.log([best_constants(name, condition)[2] for condition in CONDITIONS.tolist()])
-    every = np.ceil((4 if name == "sgd" else 400) / theory / POINTS).astype(int)
+    every = np.ceil((4 if name == "sgd" else 400) / theory / READINGS).astype(int)
 
     @jax.jit
     def errors(curvatures: Array, rate: Array, momentum: Array, every: Array) -> Array:
         optimizer = make(rate, momentum)
-        return walk(optimizer, lambda x, _: curvatures * x, jnp.ones(10), POINTS, every, lambda x: jnp.abs(x).max())
+        return walk(optimizer, lambda x, _: curvatures * x, jnp.ones(10), READINGS, every, lambda x: jnp.abs(x).max())
 
     def measured(condition: float, every: int) -> Float[np.ndarray, "points"]:
         rate, momentum, _ = best_constants(name, condition)
         return np.asarray(errors(jnp.linspace(1 / condition, 1, 10), rate, momentum, every))
 
     found = np.stack([measured(*pair) for pair in zip(CONDITIONS.tolist(), every.tolist(), strict=True)])
-    half, first = POINTS // 2, measured(FIRST_CONDITION, FIRST_EVERY)
+    half, first = READINGS // 2, measured(FIRST_CONDITION, FIRST_EVERY)
     rates = np.log(found[:, half - 1] / found[:, -1]) / (every * half)
-    return Contraction(np.outer(every, np.arange(1, POINTS + 1)), found, rates, theory, first)
+    return Contraction(np.outer(every, np.arange(1, READINGS + 1)), found, rates, theory, first)
 
 
 def vanishing(step: Int[Array, ""]) -> Array:
