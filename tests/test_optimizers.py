@@ -91,6 +91,12 @@ def test_updates_keep_the_dtype_of_the_parameters(name):
         assert all(leaf.dtype in (dtype, jnp.int32) for leaf in jax.tree.leaves(state))
 
 
+def test_parameters_keep_their_dtype_whatever_the_updates_is():
+    with jax.numpy_dtype_promotion("standard"):
+        for dtype, other in ((jnp.bfloat16, jnp.float32), (jnp.float32, jnp.bfloat16)):
+            assert apply_updates(jnp.ones(3, dtype), jnp.ones(3, other)).dtype == dtype
+
+
 def quadratic(params):
     """A ravine: 50 times steeper one way than the other, its lowest point at (1, 2)."""
     return 0.5 * jnp.sum(jnp.array([1.0, 50.0]) * (params - jnp.array([1.0, 2.0])) ** 2)

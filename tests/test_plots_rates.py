@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxmnist.plots.rates import draw_convex, draw_cycle, draw_spread, draw_quadratics
+from jaxmnist.plots.rates import draw_convex, draw_cycle, draw_quadratics, draw_spread
 from jaxmnist.plots.style import png
 from jaxmnist.studies import rates_problems as problems
 from jaxmnist.studies.rates import Result, lower_bound
