@@ -23,7 +23,7 @@ LearningRate = ArrayLike | Schedule
 """η: a number, an array, which may be traced, or a schedule."""
 
 Momentum = ArrayLike | Schedule
-"""μ: the same."""
+"""μ: a number, an array or a schedule as well."""
 
 
 @runtime_checkable

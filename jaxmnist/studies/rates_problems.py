@@ -225,7 +225,13 @@ def kinked_slope(x: Float[Any, "*n"]) -> Array:
 
 
 def kinked_paths(name: str, make: Make) -> Float[np.ndarray, "steps starts"]:
-    """The points from each of `STARTS`, with the constants that are best on quadratics of the same condition."""
+    """The points from each of `STARTS`, with the constants that are best on quadratics of the same condition.
+
+    Other constants don't save momentum: all of them either are slow on quadratics or cycle on some such function.
+
+    Source:
+        Goujaud, Taylor and Dieuleveut, Provable non-accelerations of the heavy-ball method (2023).
+    """
     rate, momentum, _ = best_constants(name, KINKED_CONDITION)
 
     @jax.jit
