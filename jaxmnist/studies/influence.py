@@ -12,7 +12,9 @@ Source:
     Hara, Nitanda and Maehara, Data cleansing for models trained with SGD (2019).
 """
 
-from typing import Any, NamedTuple
+from functools import partial
+from itertools import combinations
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,12 +28,20 @@ from jaxmnist.dataset import Dataset, check, one_hot, scale, take
 from jaxmnist.network import Params
 from jaxmnist.optimizers import apply_updates
 from jaxmnist.population import GROUP_SIZE
-from jaxmnist.training import count_steps, make_optimizer, plan_epoch, start
+from jaxmnist.training import TrainState, count_steps, make_optimizer, plan_epoch, start
 
 SHARES = (1.0, 0.1)
 """Shares of an example's weight that are taken away: all of it leaves the example out, a tenth stays near the slope."""
 RESAMPLES = 200
 """Resamples of the examples behind a rank correlation's standard error."""
+
+
+_EXPLAINED = (
+    "Medians, with the least and the largest over the runs and the test digits. The standard error of one",
+    "correlation, by resampling the examples, is {:.3f}. A slope is exact for small changes: where the first",
+    "row is below the second, leaving out a whole example is too long a step for a straight line. The last row",
+    "says how far an example's effect is its own, and not one of the random start and the shuffles.",
+)
 
 
 class Result(NamedTuple):
@@ -40,29 +50,21 @@ class Result(NamedTuple):
     train_set: Dataset  # the examples
     tests: Dataset  # the test digits
     config: Config  # the recipe, resolved
-    costs: Float[np.ndarray, "seeds epochs tests"]  # C of each test digit after each epoch, with all w = 1
-    predicted: Float[np.ndarray, "seeds epochs tests examples"]  # −∂C/∂w: the change of C if an example is left out
-    measured: Float[np.ndarray, "shares seeds epochs tests examples"]  # the change of C per weight taken away
-    shares: tuple[float, ...]  # how much of an example's weight was taken away
+    costs: Float[np.ndarray, "keys epochs tests"]  # C of each test digit after each epoch, with all w = 1
+    predicted: Float[np.ndarray, "keys epochs tests examples"]  # −∂C/∂w: the change of C if an example is left out
+    measured: Float[np.ndarray, "keys shares epochs tests examples"]  # the change of C per weight taken away
 
 
-def run(
-    keys: Key[Array, "seeds"],
-    train_set: Dataset,
-    tests: Dataset,
-    config: Config,
-    shares: tuple[float, ...] = SHARES,
-) -> Result:
+def run(keys: Key[Array, "keys"], train_set: Dataset, tests: Dataset, config: Config) -> Result:
     """Predict and measure what each training example changes, in one run for each key.
 
-    A key takes a pass through its run and back for each test digit and epoch, and a run for each share and example.
+    A key takes a way through its run and back for each test digit and epoch, and a run for each example and share.
 
     Args:
         keys: each decides a random start and all shuffles.
         train_set: n examples.
         tests: the digits whose costs are followed.
-        config: the recipe; with the "constant" schedule, each epoch is also the end of a shorter run.
-        shares: how much of an example's weight to take away.
+        config: the recipe; if its schedule is constant, each epoch is also the end of a shorter run.
 
     Raises:
         ValueError: if the recipe breaks a rule of `config.validate`, or a set one of `dataset.check`.
@@ -70,18 +72,16 @@ def run(
     check(train_set, "train_set.")
     check(tests, "tests.")
     examples = train_set.labels.shape[0]
-    config = config.resolved(examples)
-    costs, predicted, measured = [], [], []
+    config, runs = config.resolved(examples), []
     for key in keys:
-        cost, slopes = _cost_and_slopes(jnp.ones(examples), key, train_set, tests, config)
-        costs.append(np.asarray(cost))
-        predicted.append(-np.asarray(slopes))
-        measured.append([])
-        for share in shares:
-            changed = _costs_of_many(1 - share * jnp.eye(examples), key, train_set, tests, config)
-            measured[-1].append(np.moveaxis((np.asarray(changed) - costs[-1]) / share, 0, -1))
-    sets = jax.device_get((train_set, tests))
-    return Result(*sets, config, np.stack(costs), np.stack(predicted), np.swapaxes(np.array(measured), 0, 1), shares)
+        costs, slopes = _costs_and_slopes(jnp.ones(examples), key, train_set, tests, config)
+        changes = [
+            (_costs_of_many(1 - share * jnp.eye(examples), key, train_set, tests, config) - costs) / share
+            for share in SHARES
+        ]
+        runs.append(jax.device_get((costs, -slopes, jnp.moveaxis(jnp.stack(changes), 1, -1))))
+    costs, predicted, measured = (np.stack(each) for each in zip(*runs, strict=True))
+    return Result(jax.device_get(train_set), jax.device_get(tests), config, costs, predicted, measured)
 
 
 def costs_by_weights(
@@ -93,7 +93,6 @@ def costs_by_weights(
         The cost of each test digit after each epoch.
     """
     optimizer = make_optimizer(config, count_steps(config, train_set.labels.shape[0]))
-    state = start(key, config)
 
     def costs(params: Params, examples: Dataset) -> Float[Array, "n"]:
         def cost(image: Array, label: Array) -> Array:
@@ -102,32 +101,31 @@ def costs_by_weights(
         each: Array = jax.vmap(cost)(*examples)
         return each
 
-    def step(carry: tuple[Params, Any], indices: UInt32[Array, "batch"]) -> tuple[tuple[Params, Any], None]:
-        params, optimizer_state = carry
-        batch = take(train_set, indices)
-        gradient = jax.grad(lambda params: jnp.mean(weights[indices] * costs(params, batch)))(params)
-        updates, optimizer_state = optimizer.update(gradient, optimizer_state, params)
-        return (apply_updates(params, updates), optimizer_state), None
-
     @jax.checkpoint  # the way back keeps each epoch's first state, and computes its steps once more
-    def epoch(carry: tuple[Params, Any, Array], _: None) -> tuple[tuple[Params, Any, Array], Float[Array, "tests"]]:
-        params, optimizer_state, key = carry
-        key, shuffle_key = jax.random.split(key)
-        _, order = plan_epoch(shuffle_key, train_set, config)
-        (params, optimizer_state), _ = jax.lax.scan(step, (params, optimizer_state), order)
-        return (params, optimizer_state, key), costs(params, tests)
+    def epoch(state: TrainState, _: None) -> tuple[TrainState, Float[Array, "tests"]]:
+        next_key, shuffle_key = jax.random.split(state.key)
+        examples, order = plan_epoch(shuffle_key, train_set, config)
 
-    first = (state.params, state.optimizer_state, state.key)
-    after: Array = jax.lax.scan(epoch, first, None, length=int(config.epochs))[1]
+        def step(state: TrainState, indices: UInt32[Array, "batch"]) -> tuple[TrainState, None]:
+            batch = take(examples, indices)
+            gradient = jax.grad(lambda params: jnp.mean(weights[indices] * costs(params, batch)))(state.params)
+            updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
+            params = apply_updates(state.params, updates)
+            return state._replace(params=params, optimizer_state=optimizer_state), None
+
+        state, _ = jax.lax.scan(step, state, order)
+        return state._replace(key=next_key), costs(state.params, tests)
+
+    after: Array = jax.lax.scan(epoch, start(key, config), None, length=int(config.epochs))[1]
     return after
 
 
 @jax.jit
-def _cost_and_slopes(
+def _costs_and_slopes(
     weights: Float[Array, "examples"], key: Key[Array, ""], train_set: Dataset, tests: Dataset, config: Config
 ) -> tuple[Float[Array, "epochs tests"], Float[Array, "epochs tests examples"]]:
     """The costs, and ∂C/∂w of each: one way back for each cost, all of them at once."""
-    costs, back = jax.vjp(lambda weights: costs_by_weights(weights, key, train_set, tests, config), weights)
+    costs, back = jax.vjp(partial(costs_by_weights, key=key, train_set=train_set, tests=tests, config=config), weights)
     one_each = jnp.eye(costs.size, dtype=costs.dtype).reshape(costs.size, *costs.shape)
     (slopes,) = jax.vmap(back)(one_each)
     return costs, slopes.reshape(*costs.shape, weights.size)
@@ -138,7 +136,64 @@ def _costs_of_many(
     weights: Float[Array, "members examples"], key: Key[Array, ""], train_set: Dataset, tests: Dataset, config: Config
 ) -> Float[Array, "members epochs tests"]:
     """`costs_by_weights` of a population whose members share their start and minibatches, and differ in w."""
-    costs: Array = jax.lax.map(
-        lambda weights: costs_by_weights(weights, key, train_set, tests, config), weights, batch_size=GROUP_SIZE
-    )
+    costs_of = partial(costs_by_weights, key=key, train_set=train_set, tests=tests, config=config)
+    costs: Array = jax.lax.map(costs_of, weights, batch_size=GROUP_SIZE)
     return costs
+
+
+class Agreement(NamedTuple):
+    """Rank correlations over the examples, after each epoch, for every pair that is compared."""
+
+    left_out: Float[np.ndarray, "pairs epochs"]  # the slopes and the runs without an example: a key and a digit a pair
+    tenth: Float[np.ndarray, "pairs epochs"]  # the slopes and the runs in which an example counts a tenth less
+    other_run: Float[
+        np.ndarray, "pairs epochs"
+    ]  # the runs without an example, of two keys: two keys and a digit a pair
+
+
+def agreement(result: Result) -> Agreement:
+    """Compare the slopes with the measurements, and the measurements of different keys with each other."""
+    without, less = np.swapaxes(result.measured, 0, 1)
+    pairs = [rank_correlation(one, other) for one, other in combinations(without, 2)]
+    compared = (rank_correlation(result.predicted, without), rank_correlation(result.predicted, less), np.array(pairs))
+    epochs = int(result.config.epochs)
+    return Agreement(*(np.swapaxes(each, -1, -2).reshape(-1, epochs) for each in compared))
+
+
+def rank_correlation(one: Float[np.ndarray, "*n m"], other: Float[np.ndarray, "*n m"]) -> Float[np.ndarray, "*n"]:
+    """Spearman's rank correlation of each two rows of m numbers: 1 for the same order, about 0 for unrelated ones."""
+    ranks = (rankdata(rows, axis=-1) - (rows.shape[-1] + 1) / 2 for rows in (one, other))
+    first, second = (each / np.linalg.norm(each, axis=-1, keepdims=True) for each in ranks)
+    return np.asarray((first * second).sum(axis=-1))
+
+
+def standard_error(result: Result) -> float:
+    """How uncertain a rank correlation of the last epoch is, by resampling the examples: the median over its pairs."""
+    predicted, without = result.predicted[:, -1], result.measured[:, 0, -1]
+    examples = predicted.shape[-1]
+    drawn = np.random.default_rng(0).integers(examples, size=(RESAMPLES, examples))
+    again = [rank_correlation(predicted[..., rows], without[..., rows]) for rows in drawn]
+    return float(np.median(np.std(again, axis=0)))
+
+
+def report(result: Result) -> str:
+    """Say in a table how far the slopes predict what leaving an example out changes."""
+    keys, epochs, tests, examples = result.predicted.shape
+    shown = sorted({1, (epochs + 1) // 2, epochs})
+    lines = [
+        f"What each of {examples} training examples changes in the costs of {tests} test digits, in {keys} runs.",
+        f"{'rank correlation after epoch':<46}" + "".join(f"{epoch:<22}" for epoch in shown).rstrip(),
+    ]
+    names = (
+        "the slopes, and training without the example",
+        "the slopes, and with a tenth less of it",
+        "two keys' runs",
+    )
+    for name, values in zip(names, agreement(result), strict=True):
+        columns = [values[:, epoch - 1] for epoch in shown if len(values)]
+        lines.append(f"{name:<46}" + "".join(f"{_range(column):<22}" for column in columns).rstrip())
+    return "\n".join(lines + [line.format(standard_error(result)) for line in _EXPLAINED])
+
+
+def _range(values: Float[np.ndarray, "pairs"]) -> str:
+    return f"{np.median(values):.3f} ({values.min():.2f} to {values.max():.2f})"
