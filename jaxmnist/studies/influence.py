@@ -13,7 +13,6 @@ Source:
 """
 
 from functools import partial
-from itertools import combinations
 from typing import NamedTuple
 
 import jax
@@ -76,7 +75,7 @@ def run(keys: Key[Array, "keys"], train_set: Dataset, tests: Dataset, config: Co
     for key in keys:
         costs, slopes = _costs_and_slopes(jnp.ones(examples), key, train_set, tests, config)
         changes = [
-            (_costs_of_many(1 - share * jnp.eye(examples), key, train_set, tests, config) - costs) / share
+            (_costs_of_many(1 - share * jnp.eye(examples), key, train_set, tests, config) - costs[None]) / share
             for share in SHARES
         ]
         runs.append(jax.device_get((costs, -slopes, jnp.moveaxis(jnp.stack(changes), 1, -1))))
@@ -84,6 +83,7 @@ def run(keys: Key[Array, "keys"], train_set: Dataset, tests: Dataset, config: Co
     return Result(jax.device_get(train_set), jax.device_get(tests), config, costs, predicted, measured)
 
 
+@jax.jit
 def costs_by_weights(
     weights: Float[Array, "examples"], key: Key[Array, ""], train_set: Dataset, tests: Dataset, config: Config
 ) -> Float[Array, "epochs tests"]:
@@ -154,10 +154,10 @@ class Agreement(NamedTuple):
 def agreement(result: Result) -> Agreement:
     """Compare the slopes with the measurements, and the measurements of different keys with each other."""
     without, less = np.swapaxes(result.measured, 0, 1)
-    pairs = [rank_correlation(one, other) for one, other in combinations(without, 2)]
-    compared = (rank_correlation(result.predicted, without), rank_correlation(result.predicted, less), np.array(pairs))
+    first, second = np.triu_indices(len(without), 1)
+    compared = ((result.predicted, without), (result.predicted, less), (without[first], without[second]))
     epochs = int(result.config.epochs)
-    return Agreement(*(np.swapaxes(each, -1, -2).reshape(-1, epochs) for each in compared))
+    return Agreement(*(np.swapaxes(rank_correlation(*each), 1, 2).reshape(-1, epochs) for each in compared))
 
 
 def rank_correlation(one: Float[np.ndarray, "*n m"], other: Float[np.ndarray, "*n m"]) -> Float[np.ndarray, "*n"]:
