@@ -142,13 +142,11 @@ def _costs_of_many(
 
 
 class Agreement(NamedTuple):
-    """Rank correlations over the examples, after each epoch, for every pair that is compared."""
+    """Rank correlations over the examples, after each epoch, for each pair of runs and test digit."""
 
-    left_out: Float[np.ndarray, "pairs epochs"]  # the slopes and the runs without an example: a key and a digit a pair
+    left_out: Float[np.ndarray, "pairs epochs"]  # the slopes and the runs without an example
     tenth: Float[np.ndarray, "pairs epochs"]  # the slopes and the runs in which an example counts a tenth less
-    other_run: Float[
-        np.ndarray, "pairs epochs"
-    ]  # the runs without an example, of two keys: two keys and a digit a pair
+    other_run: Float[np.ndarray, "pairs epochs"]  # the runs without an example, of two different keys
 
 
 def agreement(result: Result) -> Agreement:
@@ -184,11 +182,7 @@ def report(result: Result) -> str:
         f"What each of {examples} training examples changes in the costs of {tests} test digits, in {keys} runs.",
         f"{'rank correlation after epoch':<46}" + "".join(f"{epoch:<22}" for epoch in shown).rstrip(),
     ]
-    names = (
-        "the slopes, and training without the example",
-        "the slopes, and with a tenth less of it",
-        "two keys' runs",
-    )
+    names = ("slope, and training without the example", "slope, and a tenth less of it", "the measured, of two runs")
     for name, values in zip(names, agreement(result), strict=True):
         columns = [values[:, epoch - 1] for epoch in shown if len(values)]
         lines.append(f"{name:<46}" + "".join(f"{_range(column):<22}" for column in columns).rstrip())
