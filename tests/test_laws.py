@@ -223,4 +223,4 @@ def test_law(law):
 @pytest.mark.slow
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 def test_law_on_many_examples(law):
-    check(law, 40)
+    check(law, 20)
