@@ -4,6 +4,7 @@
 progress, and gets the same numbers. `jax.vmap` and `jax.grad` go through both.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -120,8 +121,6 @@ def train_epoch(
 ) -> tuple[TrainState, Float[Array, "steps"]]:
     """Make one pass over the training set, newly shuffled: one compiled program.
 
-    The minibatches are gathered and trained on in chunks of about `GATHERED` examples.
-
     Args:
         state: before the epoch.
         train_set: in bytes, on the device.
@@ -136,21 +135,7 @@ def train_epoch(
     chosen = optimizer or make_optimizer(config, count_steps(config, examples))
     next_key, shuffle_key = jax.random.split(state.key)
     train_set, order = plan_epoch(shuffle_key, train_set, config)
-
-    @jax.checkpoint  # a gradient through the run keeps one chunk's steps in memory, not all steps
-    def train_chunk(
-        state: TrainState, indices: UInt32[Array, "chunk batch"]
-    ) -> tuple[TrainState, Float[Array, "chunk"]]:
-        return train_steps(state, take(train_set, indices), config, chosen)
-
-    steps, batch_size = order.shape
-    chunk = min(steps, max(1, GATHERED // batch_size))
-    whole = steps // chunk * chunk
-    state, costs = jax.lax.scan(train_chunk, state, order[:whole].reshape(-1, chunk, batch_size))
-    costs = costs.reshape(-1)
-    if whole < steps:
-        state, last_costs = train_chunk(state, order[whole:])
-        costs = jnp.concatenate([costs, last_costs])
+    state, costs = train_in_order(state, train_set, order, partial(train_steps, config=config, optimizer=chosen))
     return state._replace(key=next_key, epoch=state.epoch + 1), costs
 
 
@@ -160,6 +145,38 @@ def plan_epoch(key: Key[Array, ""], train_set: Dataset, config: Config) -> tuple
         key, jitter_key = jax.random.split(key)
         train_set = jitter(jitter_key, train_set)
     return train_set, minibatch_order(key, train_set.labels.shape[0], int(config.batch_size))
+
+
+def train_in_order(
+    state: TrainState,
+    train_set: Dataset,
+    order: UInt32[Array, "steps *batch"],
+    train_on: Callable[[TrainState, Dataset], tuple[TrainState, Float[Array, "chunk"]]],
+) -> tuple[TrainState, Float[Array, "steps"]]:
+    """Train on minibatches given by their examples' indices, gathered in chunks of about `GATHERED` examples.
+
+    Args:
+        state: before the first step.
+        train_set: in bytes, on the device.
+        order: each minibatch's indices.
+        train_on: makes one step on each of a chunk's minibatches, as `train_steps` does.
+    """
+
+    @jax.checkpoint  # a gradient through the run keeps one chunk's steps in memory, not all steps
+    def train_chunk(
+        state: TrainState, indices: UInt32[Array, "chunk *batch"]
+    ) -> tuple[TrainState, Float[Array, "chunk"]]:
+        return train_on(state, take(train_set, indices))
+
+    steps, *batch = order.shape
+    chunk = min(steps, max(1, GATHERED // math.prod(batch)))
+    whole = steps // chunk * chunk
+    state, costs = jax.lax.scan(train_chunk, state, order[:whole].reshape(-1, chunk, *batch))
+    costs = costs.reshape(-1)
+    if whole < steps:
+        state, last_costs = train_chunk(state, order[whole:])
+        costs = jnp.concatenate([costs, last_costs])
+    return state, costs
 
 
 def measure(state: TrainState, train_set: Dataset, test_set: Dataset, config: Config) -> History:

@@ -16,7 +16,17 @@ from jaxtyping import Array, Key
 
 from jaxmnist import devices
 from jaxmnist.cli.console import Advance, printable, progress, say, started_as
-from jaxmnist.cli.options import Data, DataOptions, OptionalPath, Shared, SharedRecipe, load_data, select_device, words
+from jaxmnist.cli.options import (
+    Count,
+    Data,
+    DataOptions,
+    OptionalPath,
+    Shared,
+    SharedRecipe,
+    load_data,
+    select_device,
+    words,
+)
 from jaxmnist.network import Params
 from jaxmnist.population import GROUP_SIZE
 from jaxmnist.runs import folder as run_folder
@@ -37,7 +47,6 @@ TABLE_SHARE = 0.02
 """Most share of the time that writing the table may take while networks are trained."""
 
 Shard = Annotated[str | None, tyro.conf.DisallowNone, tyro.conf.arg(metavar="I/N", help_behavior_hint="")]
-Count = Annotated[int | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint="")]
 
 
 @dataclasses.dataclass(frozen=True)

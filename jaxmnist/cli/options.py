@@ -24,6 +24,8 @@ from jaxmnist.training import start
 
 OptionalPath = Annotated[Path | None, DisallowNone, arg(help_behavior_hint="")]
 """A path that may be left out; its help says what happens then."""
+Count = Annotated[int | None, DisallowNone, arg(help_behavior_hint="")]
+"""A number that may be left out; its help says what happens then."""
 RunName = Annotated[str, arg(metavar="RUN")]
 """Whose network: a run's folder, its weights file, or the name of a network that comes with this package."""
 

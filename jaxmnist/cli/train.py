@@ -6,7 +6,8 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,16 +15,18 @@ import jax
 import numpy as np
 import tyro
 
+from jaxmnist import devices
 from jaxmnist.cli import console, field_names, with_options
 from jaxmnist.cli import options as shared
 from jaxmnist.cli.drawing import write_figures
 from jaxmnist.config import RECIPES, Config, validate
-from jaxmnist.devices import Platform
+from jaxmnist.dataset import Dataset
+from jaxmnist.devices import Platform, batches
 from jaxmnist.metrics import outputs
 from jaxmnist.network import count_parameters
 from jaxmnist.plots.training import figures
 from jaxmnist.runs import folder, loop, records, results
-from jaxmnist.training import History
+from jaxmnist.training import History, TrainState
 
 FIGURES = ("curves.png", "weights.png", "confusion.png", "mistakes.png")
 RecipeOptions = Annotated[tyro.conf.OmitArgPrefixes[shared.Recipe], tyro.conf.arg(name="recipe", help="How to train.")]
@@ -45,6 +48,10 @@ class Options:
     """Decides the random start and every shuffle: the same seed gives the same weights, bit for bit."""
     run_dir: shared.OptionalPath = None
     """New folder for the results (default: runs/<time>-<optimizer>)."""
+    devices: shared.Count = None
+    """How many of this machine's devices share each minibatch (default: one, which is fastest unless layers are wide or batches large)."""  # noqa: E501
+    logical_shards: shared.Count = None
+    """Divide each minibatch into so many fixed shards, whose gradients are added one by one: the same weights, bit for bit, on any number of devices that divides them (default: one shard a device)."""  # noqa: E501
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,8 +64,10 @@ class ResumeOptions:
 
     resume: Path
     """Folder of the run."""
-    epochs: Annotated[int | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint="")] = None
+    epochs: shared.Count = None
     """New length of the run, to make a finished run longer (default: its own)."""
+    devices: shared.Count = None
+    """How many of this machine's devices share each minibatch (default: one)."""
 
 
 def parse(words: Sequence[str], program: str) -> Options | ResumeOptions:
@@ -91,11 +100,12 @@ def run(options: Options | ResumeOptions) -> int:
         "platform": options.data.platform,
         "seed": options.seed,
         "config": config.to_json(),
-        "command": _command(config, splits.name, options.seed),
+        "command": _command(config, splits.name, options.seed, options.logical_shards),
+        "logical_shards": options.logical_shards,
     }
     with folder.created(options.run_dir, config.optimizer) as path, jax.default_device(device):
         new = results.Run(path, metadata, splits, config, device)
-        return _train(new, loop.first_state(new)._replace(seconds=seconds))
+        return _train(new, loop.first_state(new)._replace(seconds=seconds), options.devices)
 
 
 def _resume(options: ResumeOptions) -> int:
@@ -119,7 +129,7 @@ def _resume(options: ResumeOptions) -> int:
             if warning:
                 console.say(f"warning: {warning}", on_stderr=True)
             load = progress.seconds.get("load", 0.0) + seconds["load"]
-            return _train(run, progress._replace(seconds={**progress.seconds, "load": load}))
+            return _train(run, progress._replace(seconds={**progress.seconds, "load": load}), options.devices)
 
 
 def _recorded_data(metadata: Mapping[str, Any]) -> shared.DataOptions:
@@ -134,7 +144,7 @@ def _recorded_data(metadata: Mapping[str, Any]) -> shared.DataOptions:
 
 def _with_epochs(metadata: Mapping[str, Any], recorded: Config, config: Config) -> dict[str, Any]:
     """Return the metadata of a run with another number of epochs; say so if its schedule then isn't a whole wave."""
-    command = _command(config, metadata["dataset"], metadata["seed"])
+    command = _command(config, metadata["dataset"], metadata["seed"], metadata.get("logical_shards"))
     if config.schedule == "cosine":
         command = f"{metadata.get('command')}; then with --resume --epochs {config.epochs}"
         effect = "rises again" if int(config.epochs) > int(recorded.epochs) else "drops"
@@ -161,8 +171,8 @@ def _finished(path: Path, config: Config) -> int | None:
     return 0
 
 
-def _train(run: results.Run, progress: results.RunState) -> int:
-    """Train to the end, or until a signal, and show how it goes."""
+def _train(run: results.Run, progress: results.RunState, device_count: int | None) -> int:
+    """Train to the end, or until a signal, on so many devices or one, and show how it goes."""
     (name, origin, train_set, test_set, _), epochs = run.splits, int(run.config.epochs)
     console.say(
         f"{run.device.device_kind} ({run.device.platform}) · {name} from {origin}: "
@@ -179,13 +189,23 @@ def _train(run: results.Run, progress: results.RunState) -> int:
             train_cost, test_cost = entry.train.cost, entry.test.cost
             advance(1, f"test accuracy {entry.test.accuracy:.2%} · cost {test_cost:.4f}, training {train_cost:.4f}")
 
-        progress, problem = loop.run_epochs(run, progress, show, stop_requested)
+        compile_epoch = _divided(run, device_count)
+        progress, problem = loop.run_epochs(run, progress, show, stop_requested, compile_epoch)
     done = len(progress.history) - 1
     if problem or done == epochs:
         return _write_results(run, progress, problem)
     resume = f"{console.started_as('train')} --resume {shlex.quote(str(run.folder))}"
     console.say(f"interrupted after epoch {done} of {epochs}. To go on: {resume}", on_stderr=True)
     return console.INTERRUPTED
+
+
+def _divided(run: results.Run, device_count: int | None) -> Callable[[TrainState, Dataset, Config], batches.Epoch]:
+    """Choose how an epoch is compiled: as it is, or for devices or logical shards that share its minibatches."""
+    shards = run.metadata.get("logical_shards")
+    if device_count is None and shards is None:
+        return loop.compile_epoch
+    mesh = devices.mesh(devices.several(run.device, device_count or 1), batches.AXIS)
+    return partial(batches.compile_epoch, mesh=mesh, shards=shards)
 
 
 def _write_results(run: results.Run, progress: results.RunState, problem: str | None) -> int:
@@ -206,7 +226,7 @@ def _write_results(run: results.Run, progress: results.RunState, problem: str | 
     return 0
 
 
-def _command(config: Config, dataset: str, seed: int) -> str:
+def _command(config: Config, dataset: str, seed: int, logical_shards: int | None) -> str:
     """Return the command that trains the same network again, whatever the defaults will be then."""
     program = "python train.py" if Path(sys.argv[0]).name == "train.py" else "jaxmnist train"
     words = [program, f"--dataset {dataset}", f"--seed {seed}"]
@@ -214,4 +234,4 @@ def _command(config: Config, dataset: str, seed: int) -> str:
         value = getattr(config, field.name)
         values = " ".join(map(str, value)) if isinstance(value, tuple) else value
         words.append(f"--{field.name.replace('_', '-')} {values}")
-    return " ".join(words)
+    return " ".join([*words, *([f"--logical-shards {logical_shards}"] if logical_shards else [])])

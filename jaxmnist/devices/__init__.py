@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -64,12 +65,32 @@ def mesh(devices: Sequence[jax.Device], axis: str) -> Mesh:
 
 def replicated(tree: Any, mesh: Mesh) -> Any:
     """Copy arrays to every device of a mesh."""
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))  # type: ignore[no-untyped-call]
+    return _placed(tree, NamedSharding(mesh, PartitionSpec()))  # type: ignore[no-untyped-call]
 
 
 def divided(tree: Any, mesh: Mesh) -> Any:
     """Divide the leading axis of every array among the devices of a mesh, in equal shares."""
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec(mesh.axis_names[0])))  # type: ignore[no-untyped-call]
+    return _placed(tree, NamedSharding(mesh, PartitionSpec(mesh.axis_names[0])))  # type: ignore[no-untyped-call]
+
+
+def _placed(tree: Any, sharding: NamedSharding) -> Any:
+    """Place arrays, of which every process has all, on devices, of which it may have some."""
+    if sharding.is_fully_addressable:
+        return jax.device_put(tree, sharding)
+
+    def place(leaf: Any) -> jax.Array:
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            keys: jax.Array = jax.jit(jax.random.wrap_key_data)(place(jax.random.key_data(leaf)))
+            return keys
+        values = np.asarray(leaf)
+        return jax.make_array_from_callback(values.shape, sharding, lambda index: values[index])
+
+    return jax.tree.map(place, tree)
+
+
+def own_copy(tree: Any) -> Any:
+    """Return the copy of replicated arrays that is on this process's first device."""
+    return jax.tree.map(lambda leaf: leaf.addressable_shards[0].data, tree)
 
 
 def each_on_its_share(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:

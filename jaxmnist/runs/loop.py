@@ -12,6 +12,9 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxmnist.config import Config
+from jaxmnist.dataset import Dataset
+from jaxmnist.devices.batches import Epoch
 from jaxmnist.runs import checkpoint, health, records
 from jaxmnist.runs.files import previous
 from jaxmnist.runs.results import Run, RunState, write_json, write_metrics
@@ -28,16 +31,27 @@ def first_state(run: Run) -> RunState:
     return RunState(start(jax.random.key(run.metadata["seed"]), run.config), [], {})
 
 
+def compile_epoch(state: TrainState, train_set: Dataset, config: Config) -> Epoch:
+    """Compile `training.train_epoch` for a training set."""
+    compiled = train_epoch.lower(state, train_set, config).compile()
+    return lambda state: compiled(state, train_set, config)
+
+
 def run_epochs(
     run: Run,
     progress: RunState,
     on_epoch: Callable[[int, History], object] = lambda epoch, entry: None,
     stop_requested: Callable[[], bool] = lambda: False,
+    compile_epoch: Callable[[TrainState, Dataset, Config], Epoch] = compile_epoch,
 ) -> tuple[RunState, str | None]:
     """Train to the recipe's last epoch and save checkpoints: about once a second, and at the end.
 
-    `on_epoch` is called after each epoch with its number and its measurements. `stop_requested` is asked before each;
-    if true, training stops there.
+    Args:
+        run: what to train, and where to keep it.
+        progress: how far it is.
+        on_epoch: called after each epoch with its number and its measurements.
+        stop_requested: asked before each epoch; if true, training stops there.
+        compile_epoch: makes the function that trains for an epoch.
 
     Returns:
         The state afterwards, and why the run was given up, or None.
@@ -49,7 +63,7 @@ def run_epochs(
     state, history, seconds = progress.state, list(progress.history), dict(progress.seconds)
     data = (run.splits.train, run.splits.test, run.config)
     with timed("compile", seconds):
-        compiled_epoch = train_epoch.lower(state, run.splits.train, run.config).compile()
+        epoch = compile_epoch(state, run.splits.train, run.config)
         compiled_measure = jax.jit(measure).lower(state, *data).compile()
     write_json(run.folder / "config.json", run.metadata)
     saved_at = time.monotonic()
@@ -60,7 +74,7 @@ def run_epochs(
     while len(history) <= int(run.config.epochs) and not stop_requested():
         before = state
         with timed("train", seconds):
-            state, costs = compiled_epoch(state, run.splits.train, run.config)
+            state, costs = epoch(state)
             costs.block_until_ready()  # signals are heard meanwhile
         with timed("evaluate", seconds):
             history.append(jax.device_get(compiled_measure(state, *data)))

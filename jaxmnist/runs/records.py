@@ -45,6 +45,10 @@ def _is_text(value: Any) -> bool:
 
 TEXT: Rule = (_is_text, f"text of at most {MAX_TEXT:,} characters")
 OPTIONAL_TEXT: Rule = (lambda value: value is None or _is_text(value), f"{TEXT[1]}, or null")
+OPTIONAL_COUNT: Rule = (
+    lambda value: value is None or (_whole(2**31)[0](value) and value > 0),
+    "a number from 1, or null",
+)
 
 CONFIG = {
     "seed": _whole(2**32 - 1),
@@ -53,6 +57,7 @@ CONFIG = {
     "data_sha256": TEXT,
     "origin": TEXT,
     "command": OPTIONAL_TEXT,
+    "logical_shards": OPTIONAL_COUNT,
 }
 """Rules of a training run's config.json, besides its recipe."""
 GRID_CONFIG = {"command": TEXT, "arguments": (_are_words, "a list of words"), "grid_sha256": TEXT}
