@@ -28,7 +28,7 @@ def test_every_step_of_an_epoch_leads_to_its_end_bit_for_bit(config):
     steps = len(order)
     optimizer = make_optimizer(resolved, 3 * steps)
     rest = jax.jit(partial(train_steps, config=resolved, optimizer=optimizer))
-    for step in (0, 5, steps):
+    for step in (0, 1, 5, steps):
         middle = after_steps(state, train_set, config, step)
         assert same_bits((middle.key, middle.epoch), (state.key, state.epoch))
         assert same_bits(middle.params, state.params) == (step == 0)

@@ -118,8 +118,7 @@ def _network_of_the_past(options: Options, device: jax.Device) -> Explained:
         state = replay.after_epochs(jax.random.key(about["seed"]), splits.train, config, epoch, lambda: advance(1))
     if recorded:
         _compare(path, epoch, float(evaluate(state.params, splits.test, config.activation, config.cost).cost))
-    if step:
-        state = replay.after_steps(state, splits.train, config, step)
+    state = replay.after_steps(state, splits.train, config, step)
     moment = f"after epoch {epoch}" + (f" and {step:,} steps" if step else "")
     return Explained(state.params, config, splits, moment)
 

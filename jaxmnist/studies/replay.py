@@ -53,6 +53,8 @@ def after_epochs(
 @partial(jax.jit, static_argnames="steps")
 def after_steps(state: TrainState, train_set: Dataset, config: Config, steps: int) -> TrainState:
     """Make the first steps of the next epoch of `training.train_epoch`; key and epoch stay, as it isn't over."""
+    if steps == 0:
+        return state
     examples = train_set.labels.shape[0]
     config = config.resolved(examples)
     optimizer = make_optimizer(config, count_steps(config, examples))
