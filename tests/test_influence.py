@@ -50,18 +50,13 @@ def test_slopes_through_the_run_are_those_of_central_differences(result):
     np.testing.assert_allclose(np.moveaxis(down - up, 0, -1) / (2 * h), result.predicted[1], rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "config",
     [
         SMALL,
-        pytest.param(
-            dataclasses.replace(SMALL, cost="cross_entropy", optimizer="sgd", schedule="constant", batch_size=5),
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            dataclasses.replace(SMALL, augmentation="jitter", batch_size="full"),
-            marks=pytest.mark.slow,
-        ),
+        dataclasses.replace(SMALL, cost="cross_entropy", optimizer="sgd", schedule="constant", batch_size=5),
+        dataclasses.replace(SMALL, augmentation="jitter", batch_size="full"),
     ],
 )
 def test_with_all_weights_one_it_is_train(config):

@@ -184,8 +184,9 @@ def report(result: Result) -> str:
     ]
     names = ("slope, and training without the example", "slope, and a tenth less of it", "the measured, of two runs")
     for name, values in zip(names, agreement(result), strict=True):
-        columns = [values[:, epoch - 1] for epoch in shown if len(values)]
-        lines.append(f"{name:<46}" + "".join(f"{_range(column):<22}" for column in columns).rstrip())
+        if len(values):  # one run has no other to compare with
+            columns = "".join(f"{_range(values[:, epoch - 1]):<22}" for epoch in shown)
+            lines.append(f"{name:<46}{columns.rstrip()}")
     return "\n".join(lines + [line.format(standard_error(result)) for line in _EXPLAINED])
 
 
