@@ -65,6 +65,7 @@ def test_with_all_weights_one_it_is_train(config):
     np.testing.assert_allclose(costs.mean(axis=1), history.test.cost[1:], rtol=1e-12)  # sums in another order
 
 
+@pytest.mark.slow
 def test_a_weight_of_zero_leaves_an_example_out():
     without = jnp.ones(12).at[7].set(0)
     other = Dataset(TRAIN_SET.images.at[7].set(99), TRAIN_SET.labels.at[7].set(9))
@@ -73,6 +74,7 @@ def test_a_weight_of_zero_leaves_an_example_out():
     assert np.abs(one - costs_by_weights(jnp.ones(12), KEY, TRAIN_SET, TESTS, SMALL.resolved(12))).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_what_it_measures_is_a_run_without_the_example(result):
     key = jax.random.split(KEY, 2)[1]
     for index, share in enumerate(influence.SHARES):

@@ -15,9 +15,14 @@ KEY = jax.random.key(5)
 
 
 @pytest.mark.parametrize(
-    "config", [CONFIG, pytest.param(Config((784, 4, 10), epochs=3, augmentation="jitter"), marks=pytest.mark.slow)]
+    ("config", "moments"),
+    [
+        (CONFIG, (0, 5, 12)),
+        pytest.param(CONFIG, (1, 11), marks=pytest.mark.slow),
+        pytest.param(Config((784, 4, 10), epochs=3, augmentation="jitter"), (0, 1, 3, 7), marks=pytest.mark.slow),
+    ],
 )
-def test_every_step_of_an_epoch_leads_to_its_end_bit_for_bit(config):
+def test_every_step_of_an_epoch_leads_to_its_end_bit_for_bit(config, moments):
     train_set, calls = small_splits().train, []
     state = after_epochs(KEY, train_set, config, 1, lambda: calls.append(1))
     assert calls == [1]
@@ -28,7 +33,7 @@ def test_every_step_of_an_epoch_leads_to_its_end_bit_for_bit(config):
     steps = len(order)
     optimizer = make_optimizer(resolved, 3 * steps)
     rest = jax.jit(partial(train_steps, config=resolved, optimizer=optimizer))
-    for step in (0, 1, 5, steps):
+    for step in moments:
         middle = after_steps(state, train_set, config, step)
         assert same_bits((middle.key, middle.epoch), (state.key, state.epoch))
         assert same_bits(middle.params, state.params) == (step == 0)
@@ -36,6 +41,7 @@ def test_every_step_of_an_epoch_leads_to_its_end_bit_for_bit(config):
         assert same_bits((last.params, last.optimizer_state), (end.params, end.optimizer_state))
 
 
+@pytest.mark.slow
 def test_all_epochs_are_the_whole_run():
     splits = small_splits()
     whole, _ = train(KEY, splits.train, splits.test, CONFIG)
