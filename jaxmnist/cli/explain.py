@@ -50,8 +50,8 @@ class Options:
 class Explained(NamedTuple):
     """The network to explain."""
 
-    params: Params
-    config: Config
+    params: Params  # its weights and biases
+    config: Config  # its recipe
     splits: Splits  # the data of its run
     moment: str  # of its training; empty for the last
 
