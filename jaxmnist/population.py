@@ -122,7 +122,8 @@ def train_population(
     size = even_size(count, group_size)
     groups = []
     for first in range(0, count, size):
-        group: Members = jax.tree.map(lambda column, first=first: column[first : first + size], members)
+        rows = np.arange(first, min(first + size, count))  # a slice would be compiled anew for every `first`
+        group: Members = jax.tree.map(lambda column, rows=rows: column[rows], members)
         groups.append(train_group(group, size, shuffle_key, train_set, held_out, config, on_progress, mesh))
     population: Population = jax.tree.map(lambda *parts: np.concatenate(parts), *groups)
     return population

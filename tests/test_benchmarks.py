@@ -74,3 +74,13 @@ def test_the_operations_of_a_step_are_told(tmp_path):
     assert ends == ["f32[16,784], back", "f32[32,16], forward"]
     assert all(operation["microseconds"] > 0 for operation in found["operations"])
     assert found["microseconds"] > 0
+
+
+@pytest.mark.slow
+def test_devices_and_shards_train_the_same_networks(tmp_path):
+    found = run("devices", tmp_path)
+    assert set(found["rows"]) == {"one device on one core", "two devices on two cores", "two shards on two cores"}
+    assert all(row["times_as_fast"]["median"] > 0 for row in found["rows"].values())
+    # two shards have the same programs; another size of group rounds otherwise, and one of 100 examples may tip over
+    assert found["accuracy_differs_by"]["two shards on two cores"] == 0
+    assert found["accuracy_differs_by"]["two devices on two cores"] <= 0.011

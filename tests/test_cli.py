@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import importlib
 import json
 import os
 import re
@@ -216,6 +217,46 @@ def test_what_the_machine_lacks_is_one_line_that_names_jax_settings(run, tmp_pat
     assert f"error: {type(problem).__name__}: {problem}; try again without " in err
     assert "JAX_TRANSFER_GUARD=disallow" in err
     assert not list(tmp_path.iterdir())
+
+
+EXHAUSTED = (
+    jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 160000000000 bytes."),
+    jax.errors.JaxRuntimeError("INTERNAL: Error dispatching computation: Out of memory allocating 379842052 bytes."),
+    jax.errors.JaxRuntimeError(
+        "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 149.01GiB.\nBufferAssignment OOM Debugging:\n..."
+    ),
+    jax.errors.JaxRuntimeError(
+        "RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 29.80G of 15.48G hbm.\n\nTotal hbm usage >="
+    ),
+    MemoryError("Unable to allocate 7.11 PiB for an array with shape (1000000000000000,) and data type float64"),
+)
+
+
+@pytest.mark.parametrize("problem", EXHAUSTED, ids=["cpu", "cpu, asynchronously", "gpu", "tpu", "host"])
+@pytest.mark.parametrize(
+    ("words", "less"),
+    [
+        ("train --sizes 784 4 10 --batch-size full", "--batch-size full, --sizes 784 4 10"),
+        ("sweep --group-size 8 --seeds 2", "--group-size 8, --batch-size 32, --sizes 784 16 16 10"),
+        ("cross-validate --sizes 784 10", "--group-size 64, --batch-size 32, --sizes 784 10"),
+        ("compare --seeds 3 --batch-size 8", "--seeds 3, --batch-size 8, --examples 3000"),
+        ("evaluate best", None),
+    ],
+)
+def test_out_of_memory_says_which_options_to_lower(monkeypatch, capsys, problem, words, less):
+    def fail(*_):
+        raise problem
+
+    for name in [name for name in os.environ if name.startswith(("JAX_", "XLA_"))]:
+        monkeypatch.delenv(name)
+    command, *options = words.split()
+    module = importlib.import_module(f"jaxmnist.cli.{command.replace('-', '_')}")
+    monkeypatch.setattr(module, "run", fail)
+    assert main([command, *options]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    first = str(problem).partition("\n")[0]
+    remedy = f"less than {less}" if less else "more memory"
+    assert line == f"error: {type(problem).__name__}: {first}; try again with {remedy}"
 
 
 def test_a_fault_of_the_program_stays_a_traceback(run, tmp_path, monkeypatch):

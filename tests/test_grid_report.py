@@ -113,7 +113,7 @@ def test_settings_are_told_apart_by_a_paired_t_test(losses):
 
 def test_csv_has_a_line_for_each_network():
     result = make([[0.2, 0.3, 0.4, 0.5], [np.nan, 0.2, 0.2, 1 / 3]], [0.1, 1e38], diverged_at=[0] * 4 + [7, 0, 0, 0])
-    rows = list(csv.DictReader(to_csv(result).splitlines()))
+    rows = list(csv.DictReader(to_csv(result)))
     assert len(rows) == 8
     assert [(row["fold"], row["seed"]) for row in rows[:4]] == [("0", "0"), ("0", "1"), ("1", "0"), ("1", "1")]
     assert [float(row["cost"]) for row in rows[:4]] == [0.2, 0.3, 0.4, 0.5]
@@ -146,7 +146,7 @@ def test_csv_has_the_finished_networks_alone_and_their_own_seeds():
     result = make([[0.2, 0.3, 0.4, 0.5]], [0.1])
     result.weights_sha256[0, 1, 0] = 0
     result = result._replace(grid=result.grid._replace(first_seed=7))
-    rows = list(csv.DictReader(to_csv(result).splitlines()))
+    rows = list(csv.DictReader(to_csv(result)))
     assert [(row["fold"], row["seed"]) for row in rows] == [("0", "7"), ("0", "8"), ("1", "8")]
 
 
@@ -155,3 +155,10 @@ def test_the_table_of_many_settings_is_cut():
     lines = report(make([[0.2]] * 60, rates), 0.15).splitlines()
     assert len([line for line in lines if line.startswith("nesterov")]) == 50
     assert "and 10 more, in the CSV file" in lines
+
+
+def test_a_report_of_many_settings_is_short():
+    momenta = [number / 200 for number in range(200)]
+    lines = report(make(np.tile([[0.2] * 4, [0.1] * 4], (200, 1)), [0.1, 0.2], momenta), 0.15).splitlines()
+    assert max(map(len, lines)) < 700
+    assert lines[-1].endswith("; and 190 more.")

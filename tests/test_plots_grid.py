@@ -65,7 +65,7 @@ def test_cross_validation_shows_the_best_rate_of_each_momentum_with_mean_and_sta
     np.testing.assert_allclose(line.get_ydata(), wrong.mean(axis=1))
     ends = np.array([segment[:, 1] for segment in bars[0].get_segments()])
     np.testing.assert_allclose(ends[:, 1] - ends[:, 0], wrong.std(axis=1, ddof=1))  # ± σ/√4
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["μ = 0.5\nη = 0.1", "μ = 0.9\nη = 0.1 / 0.2"]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["μ = 0.5\nη = 0.1", "μ = 0.9\nη = 0.1 /\n0.2"]
 
 
 def test_the_map_writes_mean_and_standard_deviation():
@@ -89,3 +89,24 @@ def test_a_large_grid_is_a_map_of_the_usual_size():
     assert all(len(axes.get_xticks()) <= 16 and not axes.texts for axes in maps)
     assert max(figure.get_size_inches()) < 40
     assert "the best 8 batch sizes" in figure.get_suptitle()
+
+
+def test_a_map_of_many_settings_has_few_pixels_and_no_number():
+    accuracy = np.linspace(0.2, 0.9, 30 * 50)
+    result = make(["nesterov"], [32], list(np.arange(30) / 100), list(np.arange(1, 51) / 1e3), 1, 1, accuracy)
+    figure = figures(result, "mnist")["accuracy.png"]
+    axes = figure.axes[0]
+    assert max(figure.get_size_inches()) <= 20
+    assert len(axes.texts) == 0
+    (frame,) = axes.patches
+    assert frame.get_bbox().width == pytest.approx(2)  # 1/50 of the map wider than the best cell, which it shows
+
+
+def test_cross_validation_of_many_momenta_and_networks_draws_the_best_and_some_networks():
+    momenta = list(np.arange(40) / 100)
+    accuracy = np.repeat(np.r_[np.full(30, 0.5), np.linspace(0.6, 0.9, 10)], 4 * 250)
+    figure = figures(make(["momentum"], [32], momenta, [0.1], 4, 250, accuracy), "mnist")["cross_validation.png"]
+    axes = figure.axes[0]
+    assert [tick.get_text().split("\n")[0] for tick in axes.get_xticklabels()] == [f"μ = 0.{n}" for n in range(32, 40)]
+    assert len(axes.lines[0].get_xdata()) == 8 * 250  # each fourth of 1,000 networks
+    assert "the best 8 of 40 μ" in figure.get_suptitle()

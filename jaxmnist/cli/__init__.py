@@ -13,9 +13,10 @@ import re
 import shutil
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import tyro
 
@@ -42,6 +43,8 @@ OVERVIEW = """usage: jaxmnist COMMAND [OPTIONS]
 
 jaxmnist COMMAND --help explains a command's options; jaxmnist --version prints the version."""
 OVERVIEW = OVERVIEW.format("\n".join(f"  {name:<14}  {line}" for name, line in COMMANDS.items()))
+MEMORY = ("group_size", "seeds", "batch_size", "examples", "sizes")
+"""The options that memory grows with, in the order in which to try less; seeds only where they aren't in groups."""
 ABOUT = {"--help": OVERVIEW, "-h": OVERVIEW, "--version": f"jaxmnist {__version__}"}
 """What the first word may be instead of a command, and what is then printed."""
 
@@ -55,7 +58,7 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     _prepare_streams()
-    program, known = f"{command}.py", set[str]()
+    program, known, options = f"{command}.py", set[str](), None
     try:
         if command is None:
             command, *words = words or ["--help"]
@@ -85,7 +88,7 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
     except Exception as problem:
         if not _is_of_the_machine(problem):
             raise
-        complain(_with_environment(f"{type(problem).__name__}: {problem}"))
+        complain(f"{_with_environment(problem)} {_smaller(problem, _values(options))}")
         return BAD_INPUT
 
 
@@ -107,11 +110,32 @@ def _is_of_the_machine(problem: Exception) -> bool:
     return isinstance(problem, (MemoryError, RecursionError, OverflowError, FloatingPointError, *foreign))
 
 
-def _with_environment(problem: str) -> str:
+def _with_environment(problem: Exception) -> str:
     """Shorten a problem that JAX has, and name the variables in the environment that may be its cause."""
     named = ", ".join(f"{name}={value}" for name, value in os.environ.items() if name.startswith(("JAX_", "XLA_")))
-    remedy = f"without {named}, or with" if named else "with"
-    return f"{problem:.300}; try again {remedy} smaller sizes and numbers"
+    first, *_details = f"{type(problem).__name__}: {problem}".splitlines()
+    return f"{first:.300}; try again {f'without {named}, or ' if named else ''}with"
+
+
+def _smaller(problem: Exception, given: Mapping[str, Any]) -> str:
+    """Say what takes less: where memory gave out, less than those of the given options that it grows with."""
+    if not isinstance(problem, MemoryError) and not re.search("RESOURCE_EXHAUSTED|out of memory", str(problem), re.I):
+        return "smaller sizes and numbers"
+    options = []
+    for name in MEMORY:
+        value = () if name == "seeds" and "group_size" in given else given.get(name, ())
+        if words := " ".join(map(str, value if isinstance(value, tuple) else [value])):
+            options.append(f"--{name.replace('_', '-')} {words}")
+    return f"less than {', '.join(options)}" if options else "more memory"
+
+
+def _values(options: Any) -> dict[str, Any]:
+    """The values of a command's options by their names, those of nested groups included."""
+    values = dict[str, Any]()
+    for field in dataclasses.fields(options) if dataclasses.is_dataclass(options) else ():
+        value = getattr(options, field.name)
+        values |= _values(value) if dataclasses.is_dataclass(value) else {field.name: value}
+    return values
 
 
 def _prepare_streams() -> None:

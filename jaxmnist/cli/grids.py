@@ -278,7 +278,7 @@ def _write_table(job: Job, table: str, finished: Mapping[int, Mapping[str, Any]]
         for index, arrays in finished.items()
     }
     result = study.assemble(job.grid, job.splits.train, ((divided[index], of) for index, of in measured.items()))
-    write_atomically(job.folder / table, grid_report.to_csv(result).encode())
+    write_atomically(job.folder / table, map(str.encode, grid_report.to_csv(result)))
     return result
 
 

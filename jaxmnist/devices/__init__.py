@@ -6,6 +6,7 @@ among devices is trained on all of them, each with its own members, and no devic
 
 import os
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, Literal
 
 import jax
@@ -93,7 +94,11 @@ def own_copy(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf.addressable_shards[0].data, tree)
 
 
+@cache
 def each_on_its_share(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
-    """Make a function that every device runs on its share of the first argument's leading axis, and of the results'."""
+    """Compile a function that every device runs on its share of the first argument's leading axis, and of the results'.
+
+    The same function and mesh give the same program, so that it is compiled once.
+    """
     share, whole = PartitionSpec(mesh.axis_names[0]), PartitionSpec()  # type: ignore[no-untyped-call]
-    return jax.shard_map(function, mesh=mesh, in_specs=(share, whole), out_specs=share)
+    return jax.jit(jax.shard_map(function, mesh=mesh, in_specs=(share, whole), out_specs=share))

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 from jaxmnist.runs.unfinished import taken_back_by
@@ -11,14 +12,14 @@ TEMPORARY = ".jaxmnist-part"
 """Suffix of a partially written file."""
 
 
-def write_atomically(path: Path, content: bytes, keep_previous: bool = False) -> None:
+def write_atomically(path: Path, content: bytes | Iterable[bytes], keep_previous: bool = False) -> None:
     """Write a file so that, whenever the machine stops, it holds either all of the new content or all of the old.
 
     The content goes to a temporary file in the same folder, is forced to the disk, and takes the name in one step.
 
     Args:
         path: the file; its folder exists.
-        content: all of it.
+        content: all of it, or its parts in order, of which only one is in memory.
         keep_previous: whether what stood there stays, as `previous(path)`. Between the two steps that this takes
             only that one is there.
 
@@ -29,7 +30,7 @@ def write_atomically(path: Path, content: bytes, keep_previous: bool = False) ->
     try:
         with taken_back_by(temporary.unlink):  # after the last step there is nothing to unlink
             with temporary.open("xb") as file:
-                file.write(content)
+                file.writelines([content] if isinstance(content, bytes) else content)
                 file.flush()
                 os.fsync(file.fileno())
             if keep_previous and path.exists():

@@ -1,7 +1,8 @@
 """The settings of a grid, the best first, and how sure their order is."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -11,10 +12,8 @@ from jaxmnist.studies.grid import Result
 
 CONFIDENCE = 0.95
 """Settings are told apart where 0 is outside this confidence interval of their difference, by Student's t."""
-
-
-MAX_LINES = 50
-"""Most settings in the printed table."""
+MAX_LINES, MAX_NAMES = 50, 10
+"""Most settings in the printed table, and in a line."""
 
 
 class Row(NamedTuple):
@@ -88,9 +87,10 @@ def not_told_apart(rows: Sequence[Row]) -> list[Row]:
 
 def at_the_edge(rows: Sequence[Row]) -> list[Row]:
     """Select each optimizer's, batch size's and momentum's best setting, if its η is an end of those tried."""
-    edge = []
-    for shared in dict.fromkeys(row[:3] for row in rows):
-        best, *others = [row for row in rows if row[:3] == shared]
+    tried, edge = defaultdict[tuple[Any, ...], list[Row]](list), []
+    for row in rows:
+        tried[row[:3]].append(row)
+    for best, *others in tried.values():
         if len({best.learning_rate < other.learning_rate for other in others}) == 1 and not best.diverged:
             edge.append(best)
     return edge
@@ -99,11 +99,11 @@ def at_the_edge(rows: Sequence[Row]) -> list[Row]:
 def report(result: Result, guessing_accuracy: float) -> str:
     """Describe the settings in a table and say how to read it; up to `guessing_accuracy`, a network only guesses."""
     grid, rows, networks = result.grid, rank(result), result.grid.held_out * result.grid.seeds
-    edge = "; ".join(map(_name, at_the_edge(rows)))
+    edge = at_the_edge(rows)
     guessing = int(((result.accuracy.round(6) <= guessing_accuracy) & (result.diverged_at == 0)).sum())
     lines = [
         f"{grid.configs[0].epochs} epochs each on {result.fold_size * (grid.folds - 1):,} training examples, measured "
-        f"on {result.fold_size:,} others; each setting {grid.held_out} × {grid.seeds} networks (folds × seeds)",
+        f"on {result.fold_size:,} others; each setting {grid.held_out} × {grid.seeds:,} networks (folds × seeds)",
         *_table_lines(rows, not_told_apart(rows), networks, grid.metric),
     ]
     if networks > 1:
@@ -112,9 +112,12 @@ def report(result: Result, guessing_accuracy: float) -> str:
     if grid.held_out > 1:
         lines.append("Folds share training examples, so the standard error is somewhat too small.")
     if guessing:
-        lines.append(f"{guessing} of {result.cost.size} networks only guess: accuracy up to {guessing_accuracy:.0%}.")
+        some = f"{guessing:,} of {result.cost.size:,}"
+        lines.append(f"{some} networks only guess: accuracy up to {guessing_accuracy:.0%}.")
     if edge:
-        lines.append(f"Best at an end of the η tried, so a rate beyond it may be better: {edge}.")
+        more = f"; and {len(edge) - MAX_NAMES:,} more" if len(edge) > MAX_NAMES else ""
+        named = "; ".join(map(_name, edge[:MAX_NAMES])) + more
+        lines.append(f"Best at an end of the η tried, so a rate beyond it may be better: {named}.")
     return "\n".join(lines)
 
 
@@ -137,7 +140,7 @@ def conclusion(result: Result) -> str:
     low, high = following.behind - following.behind_margin, following.behind + following.behind_margin
     interval = f"{low:.4f} to {high:.4f}" if metric == "cost" else f"{100 * low:.2f} to {100 * high:.2f} points"
     line += f"\n{told} the next, {_name(following)}: {interval} worse ({CONFIDENCE:.0%} confidence interval)."
-    return line + (f" {len(same)} of {len(others)} others may be as good (=)." if same else "")
+    return line + (f" {len(same):,} of {len(others):,} others may be as good (=)." if same else "")
 
 
 def _table_lines(rows: Sequence[Row], same: Sequence[Row], networks: int, metric: str) -> Iterator[str]:
@@ -148,7 +151,7 @@ def _table_lines(rows: Sequence[Row], same: Sequence[Row], networks: int, metric
         momentum = "none" if row.optimizer == "sgd" else f"{row.momentum:g}"
         line = f"{row.optimizer:<9}{row.batch_size:>7}{momentum:>6}{row.learning_rate:>9g}{row.effective_rate:>9g}"
         if row.diverged:
-            line += f"  {row.diverged} of {networks} networks diverged, the first at step {row.diverged_at_step:,}"
+            line += f"  {row.diverged:,} of {networks:,} networks diverged, the first at step {row.diverged_at_step:,}"
         else:
             accuracy = _with_error(100 * row.accuracy, 100 * row.standard_deviation, 2)
             line += f"{row.cost:>9.4f}{accuracy:>15}{100 * row.lowest:>9.2f} to {100 * row.highest:<8.2f}"
@@ -164,20 +167,17 @@ def _name(row: Row) -> str:
     return f"{row.optimizer}, batch {row.batch_size}, {momentum}η {row.learning_rate:g}"
 
 
-def to_csv(result: Result) -> str:
-    """List every network that is trained as a line of CSV."""
-    lines = [
-        "optimizer,batch_size,momentum,learning_rate,fold,seed,accuracy,cost,training_cost,diverged_at_step,"
-        "weights_sha256"
-    ]
-    for setting, fold, start in np.argwhere(result.weights_sha256.any(axis=-1)).tolist():
-        index, config = (setting, fold, start), result.grid.configs[setting]
-        recipe = (config.optimizer, config.batch_size, config.momentum, config.learning_rate)
-        measured = [f"{values[index]:.7g}" for values in (result.accuracy, result.cost, result.training_cost)]
-        sha256 = result.weights_sha256[index].tobytes().hex()
-        values = (*recipe, fold, result.grid.first_seed + start, *measured, result.diverged_at[index] or "", sha256)
-        lines.append(",".join(map(str, values)))
-    return "\n".join(lines) + "\n"
+def to_csv(result: Result) -> Iterator[str]:
+    """List every network that is trained, line by line of CSV."""
+    recipe = "optimizer,batch_size,momentum,learning_rate"
+    yield f"{recipe},fold,seed,accuracy,cost,training_cost,diverged_at_step,weights_sha256\n"
+    for setting, config in enumerate(result.grid.configs):
+        recipe = f"{config.optimizer},{config.batch_size},{config.momentum},{config.learning_rate}"
+        for fold, start in np.argwhere(result.weights_sha256[setting].any(axis=-1)).tolist():
+            index = setting, fold, start
+            measured = [f"{values[index]:.7g}" for values in (result.accuracy, result.cost, result.training_cost)]
+            bad_step, sha256 = result.diverged_at[index] or "", result.weights_sha256[index].tobytes().hex()
+            yield f"{recipe},{fold},{result.grid.first_seed + start},{','.join(measured)},{bad_step},{sha256}\n"
 
 
 def _mean(values: Float[np.ndarray, "rows n"]) -> tuple[Float[np.ndarray, "rows"], Float[np.ndarray, "rows"]]:
