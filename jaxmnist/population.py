@@ -164,7 +164,7 @@ def train_group(
     evaluated = [evaluate_many(states.params, held_out, config.activation, config.cost)]
     running_costs, bad_steps = [], []
     for _ in range(int(config.epochs)):
-        states, running_cost, bad_step = _train_group_epoch(states, train_set, config)
+        states, running_cost, bad_step = train_group_epoch(states, train_set, config)
         evaluated.append(evaluate_many(states.params, held_out, config.activation, config.cost))
         running_costs.append(running_cost)
         bad_steps.append(bad_step)
@@ -183,7 +183,7 @@ def train_group(
 
 
 @jax.jit
-def _train_group_epoch(
+def train_group_epoch(
     states: TrainState, train_set: Dataset, config: Config
 ) -> tuple[TrainState, Float[Array, "members"], Int[Array, "members"]]:
     """Train a group for one epoch: the new states, the running costs, and the first non-finite steps from 1, or 0."""

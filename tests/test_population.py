@@ -227,7 +227,7 @@ for count in (2, 3):  # of which neither divides the groups of 5
     states = states._replace(key=members.keys[0], epoch=states.epoch[0])
     states = states._replace(**devices.replicated({"key": states.key, "epoch": states.epoch}, row))
     rates = devices.divided((members.learning_rates[: 2 * count], members.momenta[: 2 * count]), row)
-    text = population._train_group_epoch.lower(
+    text = population.train_group_epoch.lower(
         states, devices.replicated(data.train, row), population.with_rates(config, *rates)).compile().as_text()
     assert not re.findall("all-reduce|all-gather|all-to-all|collective-permute", text)
 print("right")

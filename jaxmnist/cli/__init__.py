@@ -34,6 +34,7 @@ COMMANDS = {
     "compare": "race gradient descent, SGD, momentum and Nesterov, and test what is claimed of them",
     "cross-validate": "choose momentum and learning rate by k-fold cross-validation",
     "sweep": "train a grid of settings, each from several random starts",
+    "plan": "compile a sweep for a pod of TPUs, without one, and predict what it takes",
 }
 OVERVIEW = """usage: jaxmnist COMMAND [OPTIONS]
 

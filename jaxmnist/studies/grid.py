@@ -120,15 +120,21 @@ def resolved(grid: Grid, train_set: Dataset) -> Grid:
             f"first_seed={grid.first_seed}: expected a whole number from 0 to {2**32 - grid.seeds:,}, as seeds end at "
             f"{2**32 - 1:,}; for example first_seed=0"
         )
-    parameters = parameters_of(grid.configs[0].sizes)
-    size = even_size(networks * grid.seeds, grid.group_size)
-    if size * parameters > MAX_PARAMETERS:
-        raise ValueError(
-            f"group_size={grid.group_size}: {size:,} networks of {parameters:,} parameters at once, expected at most "
-            f"{MAX_PARAMETERS:,} parameters in all; for example group_size={max(1, MAX_PARAMETERS // parameters)}"
-        )
+    group_of(networks * grid.seeds, grid.group_size, 1, grid.configs[0].sizes)
     examples = train_set.labels.shape[0] // grid.folds * (grid.folds - 1)
     return grid._replace(configs=tuple(config.resolved(examples) for config in grid.configs))
+
+
+def group_of(networks: int, group_size: int, devices: int, sizes: tuple[int, ...]) -> int:
+    """The size of the groups that so many networks are divided into; checks that one fits into memory."""
+    parameters = parameters_of(sizes)
+    size, most = even_size(networks, group_size * devices), MAX_PARAMETERS // parameters // devices
+    if size * parameters > MAX_PARAMETERS:
+        raise ValueError(
+            f"group_size={group_size}: {size:,} networks of {parameters:,} parameters at once, expected at most "
+            f"{MAX_PARAMETERS:,} parameters in all; for example group_size={max(1, most)}"
+        )
+    return size
 
 
 def groups(grid: Grid) -> list[Group]:
