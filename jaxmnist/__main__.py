@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 from types import FrameType
 
-from jaxmnist.runs.unfinished import how_to_go_on, take_back_all
+from jaxmnist.runs.unfinished import first_to_end, how_to_go_on, take_back_all
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 """What ends the process at once; `train` lets the first two only request a stop."""
@@ -36,6 +36,8 @@ def _end_at_once(number: int, _frame: FrameType | None) -> None:
 
     No exception does it: it could be lost in a callback of JAX, and Python's end would free what a compiler still uses.
     """
+    if not first_to_end():
+        return
     command = how_to_go_on()
     told = f"interrupted. To go on: {command}" if command else "error: interrupted"
     if sys.__stderr__ is not None:  # else the descriptor 2 is closed, or another file

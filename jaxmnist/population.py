@@ -179,14 +179,14 @@ def train_group(
         bad_steps.append(bad_step)
         evaluated[-1].cost.block_until_ready()  # so that progress is reported when it is made
         on_progress(count)
-    metrics: Metrics = jax.tree.map(lambda *epochs: np.stack(epochs, axis=1), *jax.device_get(evaluated))
+    metrics: Metrics = jax.tree.map(lambda *epochs: np.stack(epochs, axis=1), *devices.fetched(evaluated))
     steps = count_steps(config, train_set.labels.shape[0])
     group = Population(
-        jax.device_get(states.params),
-        np.stack(jax.device_get(running_costs), axis=1),
-        np.stack(jax.device_get(courses), axis=1),
+        devices.fetched(states.params),
+        np.stack(devices.fetched(running_costs), axis=1),
+        np.stack(devices.fetched(courses), axis=1),
         metrics,
-        _diverged_at(np.stack(jax.device_get(bad_steps), axis=1), np.isfinite(metrics.cost[:, -1]), steps),
+        _diverged_at(np.stack(devices.fetched(bad_steps), axis=1), np.isfinite(metrics.cost[:, -1]), steps),
     )
     trained: Population = jax.tree.map(lambda leaf: leaf[:count], group)
     return trained

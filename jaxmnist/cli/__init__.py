@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
         complain("interrupted")
         return STOPPED
     except Exception as problem:
-        if not _is_of_the_machine(problem):
+        if not is_of_the_machine(problem):
             raise
         complain(f"{_with_environment(problem)} {_smaller(problem, _values(options))}")
         return BAD_INPUT
@@ -105,7 +105,7 @@ def _check_words(command: str, words: Sequence[str]) -> None:
             raise ValueError(f'{option[:-1]} "": expected a value after it; is a shell variable unset?')
 
 
-def _is_of_the_machine(problem: Exception) -> bool:
+def is_of_the_machine(problem: Exception) -> bool:
     """Whether memory, a number's range or JAX gave out, and not this program: what else is raised is a fault in it."""
     jax, safetensors = (importlib.import_module(name) for name in ("jax", "safetensors"))
     foreign = (jax.errors.JaxRuntimeError, safetensors.SafetensorError)

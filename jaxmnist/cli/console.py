@@ -66,8 +66,10 @@ def download_bars() -> Iterator[Callable[[str, int, int], None]]:
 
 
 @contextmanager
-def stopping() -> Iterator[Callable[[], bool]]:
+def stopping(quiet: bool = False) -> Iterator[Callable[[], bool]]:
     """Let the first SIGINT or SIGTERM only request a stop: yields a function that tells whether one did.
+
+    Unless `quiet`, such a signal is answered by a line on standard error.
 
     This holds from the function's first call to the end of the block. Before, there is nothing that a stop could save,
     and a signal does what it does outside; so does a second one. No handlers are set outside the main thread.
@@ -82,7 +84,7 @@ def stopping() -> Iterator[Callable[[], bool]]:
         requested.set()
         restore()
         with suppress(OSError):  # no `print`, as the signal may interrupt another one
-            os.write(2, b"\nstopping after this epoch; a second signal ends the run at once\n")
+            os.write(2, b"" if quiet else b"\nstopping after this epoch; a second signal ends the run at once\n")
 
     def stop_requested() -> bool:
         if not handlers and threading.current_thread() is threading.main_thread():

@@ -4,10 +4,11 @@ import dataclasses
 import os
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, NoReturn
 
 import jax
 import tyro
@@ -15,6 +16,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Key
 
 from jaxmnist import devices
+from jaxmnist.cli.cluster import NAMES, Cluster, ClusterOptions, Member, own_words, together
 from jaxmnist.cli.console import Advance, printable, progress, say, started_as
 from jaxmnist.cli.options import (
     Count,
@@ -27,8 +29,9 @@ from jaxmnist.cli.options import (
     select_device,
     words,
 )
+from jaxmnist.devices.cluster import check_same, is_first, share
 from jaxmnist.network import Params
-from jaxmnist.population import GROUP_SIZE
+from jaxmnist.population import GROUP_SIZE, Population
 from jaxmnist.runs import folder as run_folder
 from jaxmnist.runs import groups as files
 from jaxmnist.runs import loop
@@ -63,10 +66,11 @@ class GridOptions:
     group_size: int = GROUP_SIZE
     """Most networks that a device trains at once; memory grows with it."""
     devices: Count = None
-    """How many of this machine's devices share the networks (default: all)."""
+    """How many of this machine's devices share the networks, or of each process (default: all)."""
     data: Data = dataclasses.field(default_factory=DataOptions)
     run_dir: OptionalPath = None
     """New folder for the results, which shards may share (default: one in runs/, named after the time and the command)."""  # noqa: E501
+    cluster: Cluster = dataclasses.field(default_factory=ClusterOptions)
     shard: Shard = None
     """Train only shard I of N, counted from 0, as in 2/4. In /4 the I is SLURM's or Kubernetes' number of this task (default: everything, or a SLURM array's task its share)."""  # noqa: E501
 
@@ -81,6 +85,7 @@ class ResumeOptions:
 
     resume: Path
     """Folder of the run."""
+    cluster: Cluster = dataclasses.field(default_factory=ClusterOptions)
     shard: Shard = None
     """Train only the missing part of shard I of N, as with a new run (default: all that is missing)."""
 
@@ -96,6 +101,7 @@ class Job(NamedTuple):
     grid: study.Grid  # resolved; the same settings in the same order
     sha256: str  # of the grid and its data
     mesh: Mesh  # the devices
+    member: Member  # this process's part in a program of several
 
     @property
     def key(self) -> Key[Array, ""]:
@@ -123,28 +129,37 @@ def parse(command: Command, arguments: Sequence[str], program: str) -> GridOptio
 
 def run(given: GridOptions | ResumeOptions, command: Command) -> int:
     """Train what is missing of a grid, or of a shard of it, and once nothing is missing finish; return 0."""
-    shard, shards = shard_of(given.shard, os.environ)
+    if given.shard and given.cluster != ClusterOptions():
+        raise ValueError(
+            f"shard={given.shard}: expected without distributed and coordinator, as several processes share every group"
+        )
+    return together(given.cluster, partial(_run, given, command))
+
+
+def _run(given: GridOptions | ResumeOptions, command: Command, member: Member) -> int:
+    shard, shards = shard_of(given.shard, os.environ) if member is None else (0, 1)
     part = f"{shard}-of-{shards}" if shards > 1 else ""
-    options = _recorded(given.resume, command) if isinstance(given, ResumeOptions) else given
+    options, at_once = _recorded(given, command, member) if isinstance(given, ResumeOptions) else (given, None)
     existing = given.resume if isinstance(given, ResumeOptions) else given.run_dir if part else None
-    if not existing:
+    first = is_first(member)
+    if first and not existing:
         run_folder.refuse_used(options.run_dir)
     device = select_device(options.data)
     with jax.default_device(device):
-        mesh = devices.mesh(devices.several(device, options.devices), "population")
-        splits = load_data(options.data)
-        asked = command.make(options, splits)
-        grid = study.resolved(asked._replace(group_size=asked.group_size * mesh.size), splits.train)
-        sha256 = study.sha256(grid, loop.digest(splits))
+        job = _job(command, options, at_once, device, member)
+        if not first:
+            return _follow(job, own_words(given.cluster))
         new = run_folder.created(options.run_dir, Path(command.table).stem.replace("_", "-"))
         with run_folder.joined(existing, part) if existing else new as path:
-            job = Job(path, command.name, options, splits, asked, grid, sha256, mesh)
+            job = job._replace(folder=path)
             again = f"{started_as(command.name)} --resume {shlex.quote(str(path))}"
-            note_how_to_go_on(f"{again} --shard {shard}/{shards}" if part else again, path / CONFIG)
+            ending = f" --shard {shard}/{shards}" if part else own_words(given.cluster)
+            note_how_to_go_on(f"{again}{ending}", path / CONFIG)
             _identify(job)
+            share(member, again)
             if not part:
                 clear_temporaries(path / files.FOLDER)
-            finished, all_groups = _train_share(job, command.table, shard, shards), len(study.groups(grid))
+            finished, all_groups = _train_share(job, command.table, shard, shards), len(study.groups(job.grid))
             if len(finished) < all_groups:
                 say(f"{len(finished):,} of {all_groups:,} groups are finished. When all shards are: {again}")
                 return 0
@@ -152,6 +167,32 @@ def run(given: GridOptions | ResumeOptions, command: Command) -> int:
             seconds = sum(float(arrays["seconds"]) for arrays in finished.values())
             command.finish(job, result, *_in_words_and_numbers(job, result, seconds))
     return 0
+
+
+def _job(command: Command, options: GridOptions, at_once: int | None, device: jax.Device, member: Member) -> Job:
+    """Load the data and make the grid; of networks at once, as many as before or else the devices' group sizes."""
+    mesh = devices.mesh(devices.several(device, options.devices), "population")
+    splits = load_data(options.data)
+    asked = command.make(options, splits)
+    grid = study.resolved(asked._replace(group_size=at_once or asked.group_size * mesh.size), splits.train)
+    sha256 = study.sha256(grid, loop.digest(splits))
+    check_same(sha256, "the data or an option")
+    return Job(Path(), command.name, options, splits, asked, grid, sha256, mesh, member)
+
+
+def _follow(job: Job, ending: str) -> NoReturn:
+    """As another process than 0: train what process 0 trains, until it ends and so ends this process."""
+    note_how_to_go_on(share(job.member, None) + ending)
+    while True:
+        for _ in _trained(job, []):
+            pass
+
+
+def _trained(job: Job, indices: Sequence[int], advance: Advance = lambda count: None) -> Iterator[Population]:
+    """Train some groups, in all processes: those that process 0 wants."""
+    divided = study.groups(job.grid)
+    chosen = [divided[index] for index in share(job.member, indices)]
+    return study.train_groups(job.key, job.grid, job.splits.train, chosen, advance, job.mesh)
 
 
 def shard_of(given: str | None, environment: Mapping[str, str]) -> tuple[int, int]:
@@ -192,17 +233,17 @@ def best_network(job: Job, result: study.Result) -> Params:
                 kept.append((float(scores[setting, group.fold, group.starts[best]]), index))
     if kept:
         return files.read_best(job.folder, min(kept)[1], job.grid.configs[setting].sizes)
-    group = next(group for group in divided if setting in group.settings)
-    (trained,) = study.train_groups(job.key, job.grid, job.splits.train, [group], mesh=job.mesh)
-    row = group.settings.index(setting)
+    index = next(index for index, group in enumerate(divided) if setting in group.settings)
+    (trained,) = _trained(job, [index])
+    row = divided[index].settings.index(setting)
     params: Params = jax.tree.map(lambda leaf: leaf[row], trained.params)
     return params
 
 
-def _recorded(folder: Path, command: Command) -> GridOptions:
-    """Return the options of a grid by its config.json; a data folder that is gone isn't named."""
-    path = folder / CONFIG
-    recorded = read_json(path, GRID_CONFIG)
+def _recorded(given: ResumeOptions, command: Command, member: Member) -> tuple[GridOptions, int | None]:
+    """Return the options of a grid and its networks at once, by its config.json, which only process 0 reads."""
+    path = given.resume / CONFIG
+    recorded = share(member, read_json(path, GRID_CONFIG) if is_first(member) else None)
     if recorded["command"] != command.name:
         raise ValueError(f"{path}: is of {recorded['command']}, expected {command.name}; resume it by its own command")
     try:
@@ -211,9 +252,9 @@ def _recorded(folder: Path, command: Command) -> GridOptions:
         found = f"{path}: arguments are {recorded['arguments']!r:.200}"
         raise ValueError(f"{found}, expected those that {command.name} wrote") from None
     data = options.data
-    if data.data_dir is not None and not data.data_dir.is_dir():
+    if data.data_dir is not None and not data.data_dir.is_dir():  # it is gone
         data = dataclasses.replace(data, data_dir=None)
-    return dataclasses.replace(options, data=data)
+    return dataclasses.replace(options, data=data), recorded.get("networks_at_once")
 
 
 def _identify(job: Job) -> None:
@@ -225,10 +266,10 @@ def _identify(job: Job) -> None:
             raise ValueError(f"{path}: {problem}; choose another folder")
         return
     run_folder.refuse_files(job.folder)
-    arguments = words(job.options, leave_out=("run_dir", "shard"))
+    arguments = words(job.options, leave_out=("run_dir", "shard", *NAMES))
     about = {"dataset": job.splits.name, "origin": job.splits.origin}
     content = {"command": job.command, "arguments": arguments, **about, "grid_sha256": job.sha256}
-    write_json(path, content)
+    write_json(path, {**content, "networks_at_once": job.grid.group_size})
 
 
 def _train_share(job: Job, table: str, shard: int, shards: int) -> dict[int, Mapping[str, Any]]:
@@ -254,11 +295,8 @@ def _train_missing(
 ) -> None:
     """Train groups and keep each as it ends; every now and then write the table of all that are finished."""
     divided = study.groups(job.grid)
-    chosen = [divided[index] for index in missing]
     begin = next_table = time.monotonic()
-    for index, trained in zip(
-        missing, study.train_groups(job.key, job.grid, job.splits.train, chosen, advance, job.mesh), strict=True
-    ):
+    for index, trained in zip(missing, _trained(job, missing, advance), strict=True):
         now = time.monotonic()
         measured = study.measured(trained)
         best = study.best_of(job.grid, divided[index], measured)

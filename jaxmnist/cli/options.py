@@ -129,7 +129,7 @@ def load_data(options: DataOptions) -> Splits:
     """Load the data that the options ask for onto JAX's default device, and print what the user must know about it."""
     with download_bars() as show:
         splits = load_with_notice(options.dataset, options.data_dir, show)
-    if splits.notice:
+    if splits.notice and jax.process_index() == 0:
         say(f"note: {with_options(splits.notice, field_names(DataOptions))}", on_stderr=True)
     return splits
 

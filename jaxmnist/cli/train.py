@@ -2,6 +2,8 @@
 
 import argparse
 import dataclasses
+import hashlib
+import json
 import os
 import shlex
 import sys
@@ -18,14 +20,17 @@ import tyro
 from jaxmnist import devices
 from jaxmnist.cli import console, field_names, with_options
 from jaxmnist.cli import options as shared
+from jaxmnist.cli.cluster import Cluster, ClusterOptions, Member, own_words, together
 from jaxmnist.cli.drawing import write_figures
 from jaxmnist.config import RECIPES, Config, validate
 from jaxmnist.dataset import Dataset
-from jaxmnist.devices import Platform, batches
+from jaxmnist.devices import Platform, batches, cluster
+from jaxmnist.devices.cluster import is_first, share
 from jaxmnist.metrics import outputs
 from jaxmnist.network import count_parameters
 from jaxmnist.plots.training import figures
 from jaxmnist.runs import folder, loop, records, results
+from jaxmnist.runs.unfinished import note_how_to_go_on
 from jaxmnist.training import History, TrainState
 
 FIGURES = ("curves.png", "weights.png", "confusion.png", "mistakes.png")
@@ -49,9 +54,10 @@ class Options:
     run_dir: shared.OptionalPath = None
     """New folder for the results (default: runs/<time>-<optimizer>)."""
     devices: shared.Count = None
-    """How many of this machine's devices share each minibatch (default: one, which is fastest unless layers are wide or batches large)."""  # noqa: E501
+    """How many of this machine's devices, or of each process's, share each minibatch (default: one, which is fastest unless layers are wide or batches large; of several processes all)."""  # noqa: E501
     logical_shards: shared.Count = None
     """Divide each minibatch into so many fixed shards, whose gradients are added one by one: the same weights, bit for bit, on any number of devices that divides them (default: one shard a device)."""  # noqa: E501
+    cluster: Cluster = dataclasses.field(default_factory=ClusterOptions)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +73,8 @@ class ResumeOptions:
     epochs: shared.Count = None
     """New length of the run, to make a finished run longer (default: its own)."""
     devices: shared.Count = None
-    """How many of this machine's devices share each minibatch (default: one)."""
+    """How many of this machine's devices, or of each process's, share each minibatch (default: one, or all)."""
+    cluster: Cluster = dataclasses.field(default_factory=ClusterOptions)
 
 
 def parse(words: Sequence[str], program: str) -> Options | ResumeOptions:
@@ -82,12 +89,16 @@ def parse(words: Sequence[str], program: str) -> Options | ResumeOptions:
 
 def run(options: Options | ResumeOptions) -> int:
     """Train, write the run folder, and return the exit code: 0, NOT_LEARNING or INTERRUPTED."""
-    if isinstance(options, ResumeOptions):
-        return _resume(options)
+    begin = partial(_resume, options) if isinstance(options, ResumeOptions) else partial(_begin, options)
+    return together(options.cluster, begin)
+
+
+def _begin(options: Options, member: Member) -> int:
     config, seconds = options.config.config(), dict[str, float]()
     validate(config)
     shared.check_seed(options.seed)
-    folder.refuse_used(options.run_dir)
+    if is_first(member):
+        folder.refuse_used(options.run_dir)
     device, data_dir = shared.select_device(options.data), options.data.data_dir
     with jax.default_device(device), loop.timed("load", seconds):
         splits = shared.load_data(options.data)
@@ -103,17 +114,26 @@ def run(options: Options | ResumeOptions) -> int:
         "command": _command(config, splits.name, options.seed, options.logical_shards),
         "logical_shards": options.logical_shards,
     }
+    new = results.Run(Path(), metadata, splits, config, device)
+    if not is_first(member):
+        return _follow(new, options, member)
     with folder.created(options.run_dir, config.optimizer) as path, jax.default_device(device):
-        new = results.Run(path, metadata, splits, config, device)
-        return _train(new, loop.first_state(new)._replace(seconds=seconds), options.devices)
+        new = new._replace(folder=path)
+        return _train(new, loop.first_state(new)._replace(seconds=seconds), options, member)
 
 
-def _resume(options: ResumeOptions) -> int:
+def _resume(options: ResumeOptions, member: Member) -> int:
     path, seconds = options.resume, dict[str, float]()
-    metadata = records.read_json(path / "config.json", records.CONFIG)
+    metadata = share(member, records.read_json(path / "config.json", records.CONFIG) if is_first(member) else None)
     recorded, data = records.recipe(path / "config.json", metadata), _recorded_data(metadata)
     config = recorded if options.epochs is None else dataclasses.replace(recorded, epochs=options.epochs)
     validate(config)
+    if not is_first(member):
+        device = shared.select_device(data)
+        with jax.default_device(device):
+            splits = shared.load_data(data)
+        resolved = config.resolved(len(splits.train.labels))
+        return _follow(results.Run(path, metadata, splits, resolved, device), options, member)
     with folder.held(path):
         code = _finished(path, config)
         if code is not None:
@@ -129,7 +149,7 @@ def _resume(options: ResumeOptions) -> int:
             if warning:
                 console.say(f"warning: {warning}", on_stderr=True)
             load = progress.seconds.get("load", 0.0) + seconds["load"]
-            return _train(run, progress._replace(seconds={**progress.seconds, "load": load}), options.devices)
+            return _train(run, progress._replace(seconds={**progress.seconds, "load": load}), options, member)
 
 
 def _recorded_data(metadata: Mapping[str, Any]) -> shared.DataOptions:
@@ -171,8 +191,8 @@ def _finished(path: Path, config: Config) -> int | None:
     return 0
 
 
-def _train(run: results.Run, progress: results.RunState, device_count: int | None) -> int:
-    """Train to the end, or until a signal, on so many devices or one, and show how it goes."""
+def _train(run: results.Run, progress: results.RunState, options: Options | ResumeOptions, member: Member) -> int:
+    """Train to the end, or until a signal, and show how it goes."""
     (name, origin, train_set, test_set, _), epochs = run.splits, int(run.config.epochs)
     console.say(
         f"{run.device.device_kind} ({run.device.platform}) · {name} from {origin}: "
@@ -180,6 +200,12 @@ def _train(run: results.Run, progress: results.RunState, device_count: int | Non
         f"{'-'.join(map(str, run.config.sizes))}, {count_parameters(progress.state.params):,} parameters"
     )
     done = max(0, len(progress.history) - 1)
+    resume = f"{console.started_as('train')} --resume {shlex.quote(str(run.folder))}"
+    if member:
+        note_how_to_go_on(f"{resume}{own_words(options.cluster)}", run.folder / "config.json")
+        _check_same(run, options)
+        share(member, [done, resume])
+        progress = progress._replace(state=cluster.broadcast(progress.state))
     if progress.history:
         print(f"going on after epoch {done} of {epochs}", flush=True)
     shown = console.progress(epochs, "epochs", lines=30, on_stdout=True, done=done)
@@ -189,22 +215,49 @@ def _train(run: results.Run, progress: results.RunState, device_count: int | Non
             train_cost, test_cost = entry.train.cost, entry.test.cost
             advance(1, f"test accuracy {entry.test.accuracy:.2%} · cost {test_cost:.4f}, training {train_cost:.4f}")
 
-        compile_epoch = _divided(run, device_count)
-        progress, problem = loop.run_epochs(run, progress, show, stop_requested, compile_epoch)
+        progress, problem = loop.run_epochs(
+            run, progress, show, lambda: cluster.any_of(stop_requested()), _divided(run, options.devices, member)
+        )
     done = len(progress.history) - 1
     if problem or done == epochs:
         return _write_results(run, progress, problem)
-    resume = f"{console.started_as('train')} --resume {shlex.quote(str(run.folder))}"
+    resume += own_words(options.cluster)
     console.say(f"interrupted after epoch {done} of {epochs}. To go on: {resume}", on_stderr=True)
     return console.INTERRUPTED
 
 
-def _divided(run: results.Run, device_count: int | None) -> Callable[[TrainState, Dataset, Config], batches.Epoch]:
+def _follow(run: results.Run, options: Options | ResumeOptions, member: Member) -> int:
+    """As another process than 0: make the epochs that process 0 makes. It alone measures, decides and saves."""
+    with jax.default_device(run.device):
+        _check_same(run, options)
+        done, resume = share(member, None)
+        state = cluster.broadcast(loop.first_state(run).state)
+        epoch = _divided(run, options.devices, member)(state, run.splits.train, run.config)
+        with console.stopping(quiet=True) as stop_requested:
+            for _ in range(done, int(run.config.epochs)):
+                if cluster.any_of(stop_requested()):
+                    break
+                note_how_to_go_on(f"{resume}{own_words(options.cluster)}")
+                state, costs = epoch(state)
+                costs.block_until_ready()
+    return 0
+
+
+def _check_same(run: results.Run, options: Options | ResumeOptions) -> None:
+    """Check that all processes have the same data and recipe."""
+    cluster.check_same(loop.digest(run.splits), "the data")
+    decides = [run.config.to_json(), run.metadata["seed"], run.metadata.get("logical_shards"), options.devices]
+    cluster.check_same(hashlib.sha256(json.dumps(decides).encode()).hexdigest(), "an option")
+
+
+def _divided(
+    run: results.Run, device_count: int | None, member: Member
+) -> Callable[[TrainState, Dataset, Config], batches.Epoch]:
     """Choose how an epoch is compiled: as it is, or for devices or logical shards that share its minibatches."""
     shards = run.metadata.get("logical_shards")
-    if device_count is None and shards is None:
+    if device_count is None and shards is None and member is None:
         return loop.compile_epoch
-    mesh = devices.mesh(devices.several(run.device, device_count or 1), batches.AXIS)
+    mesh = devices.mesh(devices.several(run.device, device_count or (None if member else 1)), batches.AXIS)
     return partial(batches.compile_epoch, mesh=mesh, shards=shards)
 
 

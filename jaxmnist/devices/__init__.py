@@ -7,11 +7,14 @@ among devices is trained on all of them, each with its own members, and no devic
 import os
 from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import groupby, islice
+from operator import attrgetter
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 Platform = Literal["auto", "cpu", "gpu", "tpu"]
@@ -27,7 +30,7 @@ def select(platform: Platform) -> jax.Device:
         jax.config.update("jax_platforms", "cpu")  # type: ignore[no-untyped-call]
         jax.config.update("jax_platform_name", "cpu")  # type: ignore[no-untyped-call]
     try:
-        return jax.devices(None if platform == "auto" else platform)[0]
+        return jax.local_devices(backend=None if platform == "auto" else platform)[0]
     except (RuntimeError, AssertionError) as problem:
         for variable in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME"):
             if (named := os.environ.get(variable)) and platform == "auto":
@@ -45,18 +48,21 @@ def select(platform: Platform) -> jax.Device:
 
 
 def several(first: jax.Device, count: int | None) -> list[jax.Device]:
-    """Return so many devices of a device's platform, that one first; all if None.
+    """Return so many devices of a device's platform, that one first, and as many of each other process; all if None.
 
     Raises:
         ValueError: if there aren't so many.
     """
-    found = [first, *(device for device in jax.devices(first.platform) if device != first)]
+    found = jax.local_devices(backend=first.platform)
     if count is not None and not 1 <= count <= len(found):
         raise ValueError(
             f"devices={count}: expected from 1 to {len(found)}, as JAX finds {len(found)} on the platform "
             f"{first.platform}; for example devices=1"
         )
-    return found[:count]
+    everywhere = groupby(
+        sorted(jax.devices(first.platform), key=attrgetter("process_index")), attrgetter("process_index")
+    )
+    return [device for _, of_process in everywhere for device in islice(of_process, count)]
 
 
 def mesh(devices: Sequence[jax.Device], axis: str) -> Mesh:
@@ -87,6 +93,13 @@ def _placed(tree: Any, sharding: NamedSharding) -> Any:
         return jax.make_array_from_callback(values.shape, sharding, lambda index: values[index])
 
     return jax.tree.map(place, tree)
+
+
+def fetched(tree: Any) -> Any:
+    """Bring arrays to the host, whole, in every process that has a part of them."""
+    if all(leaf.is_fully_addressable for leaf in jax.tree.leaves(tree)):
+        return jax.device_get(tree)
+    return multihost_utils.process_allgather(tree, tiled=True)
 
 
 def own_copy(tree: Any) -> Any:

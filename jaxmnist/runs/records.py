@@ -60,7 +60,12 @@ CONFIG = {
     "logical_shards": OPTIONAL_COUNT,
 }
 """Rules of a training run's config.json, besides its recipe."""
-GRID_CONFIG = {"command": TEXT, "arguments": (_are_words, "a list of words"), "grid_sha256": TEXT}
+GRID_CONFIG = {
+    "command": TEXT,
+    "arguments": (_are_words, "a list of words"),
+    "grid_sha256": TEXT,
+    "networks_at_once": OPTIONAL_COUNT,
+}
 """Rules of a grid's config.json."""
 SUMMARY = {"epochs": _whole(MAX_EPOCH), "test_accuracy": _number(0.0, 1.0), "problem": OPTIONAL_TEXT}
 """Rules of summary.json."""
