@@ -17,10 +17,13 @@ Tree: TypeAlias = PyTree[Array]
 """Parameters, gradients, updates: any pytree of arrays; in one call they all have the same structure."""
 
 Schedule = Callable[[Int[Array, ""]], ArrayLike]
-"""A changing learning rate: a function of the number of steps made so far."""
+"""A changing learning rate or momentum: a function of the number of steps made so far."""
 
 LearningRate = ArrayLike | Schedule
 """η: a number, an array, which may be traced, or a schedule."""
+
+Momentum = ArrayLike | Schedule
+"""μ: a number, an array or a schedule as well."""
 
 
 @runtime_checkable
@@ -93,7 +96,7 @@ def sgd(learning_rate: LearningRate) -> Optimizer:
     return Optimizer(init, update)
 
 
-def momentum(learning_rate: LearningRate, momentum: ArrayLike = 0.9) -> Optimizer:
+def momentum(learning_rate: LearningRate, momentum: Momentum = 0.9) -> Optimizer:
     """The heavy ball: m ← g + μ m, then θ ← θ − η m.
 
     Along a steady slope the steps add up to 1/(1−μ) times SGD's, and across a ravine they cancel.
@@ -107,13 +110,13 @@ def momentum(learning_rate: LearningRate, momentum: ArrayLike = 0.9) -> Optimize
     """
 
     def update(gradient: Tree, state: MomentumState, params: Tree | None = None) -> tuple[Tree, MomentumState]:
-        velocity = _accumulate(gradient, momentum, state.velocity)
+        velocity = _accumulate(gradient, momentum, state.step, state.velocity)
         return _descend(learning_rate, state.step, velocity), MomentumState(state.step + 1, velocity)
 
     return Optimizer(_at_rest, update)
 
 
-def nesterov(learning_rate: LearningRate, momentum: ArrayLike = 0.9) -> Optimizer:
+def nesterov(learning_rate: LearningRate, momentum: Momentum = 0.9) -> Optimizer:
     """Nesterov's accelerated gradient: m ← g + μ m, then θ ← θ − η (g + μ m).
 
     The textbook form keeps θ', steps v ← μ v − η ∇C(θ' + μ v), θ' ← θ' + v, and so takes the gradient where momentum
@@ -122,7 +125,7 @@ def nesterov(learning_rate: LearningRate, momentum: ArrayLike = 0.9) -> Optimize
 
     Args:
         learning_rate: η. (The two forms agree exactly while η stays constant.)
-        momentum: μ in [0, 1).
+        momentum: μ in [0, 1). A schedule's next value looks ahead, for the next step carries on with it.
 
     Source:
         Nesterov, A method for solving the convex programming problem with convergence rate O(1/k²) (1983);
@@ -130,8 +133,8 @@ def nesterov(learning_rate: LearningRate, momentum: ArrayLike = 0.9) -> Optimize
     """
 
     def update(gradient: Tree, state: MomentumState, params: Tree | None = None) -> tuple[Tree, MomentumState]:
-        velocity = _accumulate(gradient, momentum, state.velocity)
-        ahead = _accumulate(gradient, momentum, velocity)
+        velocity = _accumulate(gradient, momentum, state.step, state.velocity)
+        ahead = _accumulate(gradient, momentum, state.step + 1, velocity)
         return _descend(learning_rate, state.step, ahead), MomentumState(state.step + 1, velocity)
 
     return Optimizer(_at_rest, update)
@@ -188,8 +191,9 @@ def _at_rest(params: Tree) -> MomentumState:
     return MomentumState(step=jnp.zeros((), jnp.int32), velocity=jax.tree.map(jnp.zeros_like, params))
 
 
-def _accumulate(gradient: Tree, momentum: ArrayLike, velocity: Tree) -> Tree:
-    return jax.tree.map(lambda g, m: g + jnp.asarray(momentum, g.dtype) * m, gradient, velocity)
+def _accumulate(gradient: Tree, momentum: Momentum, step: Int[Array, ""], velocity: Tree) -> Tree:
+    kept = momentum(step) if callable(momentum) else momentum
+    return jax.tree.map(lambda g, m: g + jnp.asarray(kept, g.dtype) * m, gradient, velocity)
 
 
 def _descend(learning_rate: LearningRate, step: Int[Array, ""], direction: Tree) -> Tree:

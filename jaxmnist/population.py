@@ -27,6 +27,8 @@ from jaxmnist.training import TrainState, count_steps, start, train_epoch
 
 GROUP_SIZE = 64
 """Most members trained at once: on a CPU larger groups are no faster, as they leave its caches."""
+PARTS = 50
+"""An epoch's costs are averaged over so many parts of it, or somewhat more; over single steps if it has fewer."""
 
 
 class Members(NamedTuple):
@@ -46,6 +48,7 @@ class Population(NamedTuple):
 
     params: Params  # every network, each leaf with a leading axis of members
     running_cost: Float[np.ndarray, "members epochs"]  # mean over an epoch of its minibatches' costs
+    course: Float[np.ndarray, "members epochs parts"]  # means over parts of it, of `steps_of_a_part`; no remainder
     held_out: Metrics  # cost and accuracy on the examples held out; entry 0 before training
     diverged_at: Int[np.ndarray, "members"]
 
@@ -138,6 +141,11 @@ def even_size(count: int, group_size: int) -> int:
     return math.ceil(count / math.ceil(count / group_size))
 
 
+def steps_of_a_part(steps: int) -> int:
+    """The number of steps over which costs are averaged in an epoch of so many."""
+    return max(1, steps // PARTS)
+
+
 def train_group(
     members: Members,
     size: int,
@@ -162,11 +170,12 @@ def train_group(
     states = states._replace(key=shuffle_key, epoch=devices.replicated(jnp.zeros((), jnp.int32), mesh))
     config = with_rates(config, members.learning_rates, members.momenta)
     evaluated = [evaluate_many(states.params, held_out, config.activation, config.cost)]
-    running_costs, bad_steps = [], []
+    running_costs, courses, bad_steps = [], [], []
     for _ in range(int(config.epochs)):
-        states, running_cost, bad_step = train_group_epoch(states, train_set, config)
+        states, running_cost, course, bad_step = train_group_epoch(states, train_set, config)
         evaluated.append(evaluate_many(states.params, held_out, config.activation, config.cost))
         running_costs.append(running_cost)
+        courses.append(course)
         bad_steps.append(bad_step)
         evaluated[-1].cost.block_until_ready()  # so that progress is reported when it is made
         on_progress(count)
@@ -175,6 +184,7 @@ def train_group(
     group = Population(
         devices.fetched(states.params),
         np.stack(devices.fetched(running_costs), axis=1),
+        np.stack(devices.fetched(courses), axis=1),
         metrics,
         _diverged_at(np.stack(devices.fetched(bad_steps), axis=1), np.isfinite(metrics.cost[:, -1]), steps),
     )
@@ -185,15 +195,20 @@ def train_group(
 @jax.jit
 def train_group_epoch(
     states: TrainState, train_set: Dataset, config: Config
-) -> tuple[TrainState, Float[Array, "members"], Int[Array, "members"]]:
-    """Train a group for one epoch: the new states, the running costs, and the first non-finite steps from 1, or 0."""
+) -> tuple[TrainState, Float[Array, "members"], Float[Array, "members parts"], Int[Array, "members"]]:
+    """Train a group for one epoch: the new states, its costs' means over all and in parts, and the first bad steps.
+
+    A step is bad if its cost isn't finite; they are counted from 1, and 0 is none.
+    """
     axes: Any = TrainState(params=0, optimizer_state=0, key=None, epoch=None)  # type: ignore[arg-type]
     states, costs = jax.vmap(train_epoch, in_axes=(axes, None, with_rates(config, 0, 0)), out_axes=(axes, 0))(
         states, train_set, config
     )
     finite = jnp.isfinite(costs)
     bad_step = jnp.where(finite.all(axis=1), 0, 1 + jnp.argmin(finite, axis=1))
-    return states, costs.mean(axis=1), bad_step
+    part = steps_of_a_part(costs.shape[1])
+    parts = costs[:, : costs.shape[1] // part * part].reshape(costs.shape[0], -1, part)
+    return states, costs.mean(axis=1), parts.mean(axis=2), bad_step
 
 
 def _diverged_at(

@@ -1,3 +1,4 @@
+import json
 import time
 from functools import partial
 
@@ -73,6 +74,13 @@ def test_a_run_of_any_name_brings_its_own_data_set(explain, tmp_path):
         (("--dataset", "digits", "--index", "-1"), "--index -1"),
         (("--seed", "-1"), "--seed -1"),
         (("--index", "seven"), "seven"),
+        (("--dataset", "digits", "--epoch", "210"), "--epoch 210: expected 0 to 209"),
+        (("--dataset", "digits", "--epoch", "-1"), "--epoch -1: expected 0 to 209"),
+        (("--dataset", "digits", "--step", "45"), "--step 45: expected 0 to 44"),
+        (("--dataset", "digits", "--epoch", "209", "--step", "1"), "--step 1: the run ends after epoch 209"),
+        (("seedless", "--epoch", "1"), "seed is missing"),
+        (("other", "--dataset", "digits", "--epoch", "1"), "other: was trained on other data"),
+        (("shards", "--dataset", "digits", "--step", "1"), "4 logical shards"),
         (("--dataset", "digits", "--run-dir", "full"), "never overwrites"),
     ],
 )
@@ -82,10 +90,50 @@ def test_it_refuses_bad_input(explain, tmp_path, arguments, said):
     (tmp_path / "full" / "something").touch()
     (tmp_path / "notes.txt").write_text("12 eggs")
     save_run(tmp_path / "small", Config(sizes=(20, 10)))
+    save_run(tmp_path / "seedless")
+    record = {"seed": 0, "dataset": "digits", "data_sha256": "0" * 64, "origin": "", "config": Config().to_json()}
+    for name, shards in (("other", None), ("shards", 4)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps({**record, "logical_shards": shards}))
     code, _, complaint = explain(*arguments)
     assert code == 2
     assert said in complaint
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.fixture
+def trained(command, tmp_path):
+    """A run of two epochs on the digits, with a constant rate: an epoch is the same in a longer run."""
+    words = ("--dataset", "digits", "--epochs", 2, "--sizes", 784, 3, 10, "--optimizer", "momentum", "--seed", 7)
+    assert command("train", *words, "--run-dir", "run")[0] == 0
+    return tmp_path / "run"
+
+
+def numbers(said):
+    """The report without its title."""
+    return said.split("\n\n1 · ")[1].split("\n\nin ")[0]
+
+
+@pytest.mark.slow
+def test_it_goes_back_to_any_step_of_a_run(explain, command, trained, tmp_path):
+    code, at_the_end, complaints = explain("run")
+    assert (code, complaints) == (0, "")
+    code, again, complaints = explain("run", "--epoch", 2)
+    assert (code, complaints) == (0, "1 of 2 epochs in " + complaints.partition("1 of 2 epochs in ")[2])
+    assert "note" not in complaints
+    assert "\nnetwork run after epoch 2\n" in again
+    assert numbers(again) == numbers(at_the_end)  # the network of weights.safetensors
+    steps = [explain("run", "--epoch", epoch, "--step", step) for epoch, step in ((1, 44), (1, 43))]
+    assert numbers(steps[0][1]) == numbers(at_the_end) != numbers(steps[1][1])
+    assert "\nnetwork run after epoch 1 and 43 steps\n" in steps[1][1]
+    _, untrained, _ = explain("--dataset", "digits", "--seed", 7)
+    assert numbers(explain("--dataset", "digits", "--seed", 7, "--epoch", 0)[1]) == numbers(untrained)
+    (trained / "weights.safetensors").rename(tmp_path / "alone")
+    assert numbers(explain("alone", "--epoch", 2)[1]) == numbers(at_the_end)
+    assert numbers(explain("run", "--epoch", 2)[1]) == numbers(at_the_end)  # nor is it needed
+    # Made longer, its cosine was another one in the first epochs.
+    assert command("train", "--resume", "run", "--epochs", 3)[0] == 0
+    assert "note: after epoch 1 the test cost is" in explain("run", "--epoch", 1)[2]
 
 
 @pytest.mark.measured

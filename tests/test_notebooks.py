@@ -6,6 +6,7 @@ Their committed outputs are those of MNIST, whose folder JAXMNIST_DATA_DIR names
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+WITHOUT_A_PICTURE = 3  # sections: the exercises, their answers, and one more
 
 
 @pytest.mark.slow
@@ -31,10 +33,9 @@ def test_it_runs_from_the_top(path):
 def test_it_keeps_to_its_form(path):
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
-    assert path.stat().st_size < 500_000
+    assert path.stat().st_size < 600_000
     assert notebook.cells[0].cell_type == "markdown"
     prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
-    assert any(cell.startswith("## Exercises") or "\n## Exercises" in cell for cell in prose)
     # one short Korean paragraph a section
     assert sum("**한국어**" in cell for cell in prose) >= sum("\n## " in f"\n{cell}" for cell in prose) - 1
     for cell in notebook.cells:
@@ -42,6 +43,7 @@ def test_it_keeps_to_its_form(path):
             assert len(cell.source.splitlines()) <= 15, cell.source
             assert "execution" not in cell.metadata  # it would say when, and differ every time
             assert not any(output.output_type == "error" or output.get("name") == "stderr" for output in cell.outputs)
+            assert not re.search(r"subplots|axes\.|plt\.", cell.source), cell.source  # `plots.course` draws
             for node in ast.walk(ast.parse(cell.source)):
                 assert not isinstance(node, ast.ClassDef)
                 if isinstance(node, ast.FunctionDef):  # a function to differentiate or map, not the library's work
@@ -60,4 +62,42 @@ def test_its_outputs_are_those_of_mnist(path):
     assert str(ROOT) not in path.read_text()
     pictures = sum("image/png" in output.get("data", {}) for cell in code for output in cell.outputs)
     sections = sum("\n## " in f"\n{cell.source}" for cell in notebook.cells if cell.cell_type == "markdown")
-    assert pictures >= sections - 1  # a picture a section, but for the exercises
+    assert pictures >= sections - WITHOUT_A_PICTURE
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_answers_come_last_and_are_hidden_by_that_alone(path):
+    cells = nbformat.read(path, as_version=4).cells
+    assert not any("jupyter" in cell.metadata or "tags" in cell.metadata for cell in cells)  # not every viewer hides
+    titles = [cell.source.split("\n")[0] if cell.cell_type == "markdown" else "" for cell in cells]
+    exercises, answers = titles.index("## Exercises"), titles.index("## Answers")
+    assert answers == exercises + 1
+    asked = re.findall(r"^\*\*(\d+)\.\*\*", cells[exercises].source, re.MULTILINE)
+    in_korean = re.findall(r"^\*\*연습 (\d+)\.\*\*", cells[exercises].source, re.MULTILINE)
+    given = [cell.source.split("\n")[0] for cell in cells[answers + 1 :]]
+    assert asked == in_korean == [str(number) for number in range(1, len(asked) + 1)]
+    assert given == [f"# Answer {number}" for number in asked]
+    assert all("assert" in cell.source for cell in cells[answers + 1 :])
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_network_from_key_0_is_the_one_that_training_starts_from(path):
+    code = "".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
+    assert "init(jax.random.key(0))" not in code  # another network than that of `start(jax.random.key(0), …)`
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_numbers_in_prose_are_computed(path):
+    """Numbers of three digits and more, and fractions with one, are in a cell's code or output."""
+    cells, shown, prose = nbformat.read(path, as_version=4).cells, "", ""
+    for cell in cells:
+        if cell.cell_type == "code":
+            shown += cell.source + "".join(output.get("text", "") for output in cell.outputs)
+        else:
+            prose += re.sub(r"`[^`]*`|\$\$?[^$]*\$\$?|\([^)]*\)|[\w.]+\.(md|py|ipynb)|한국어.*", " ", cell.source)
+    numbers = {number.rstrip(".,") for number in re.findall(r"\d[\d.,]*", prose)}
+    long = {number for number in numbers if len(re.sub(r"\D", "", number)) > 2}
+    plain = re.sub(r"(?<=\d)[,_](?=\d)", "", shown)
+    assert not {number for number in long if number.replace(",", "") not in plain}
+    words = ("a third", "a quarter", "a fifth", "a tenth", "a fiftieth", "a hundredth", "a thousandth")
+    assert not [word for word in words if re.search(rf"\b{word}\b", prose)], "say the number that a cell computes"

@@ -91,6 +91,12 @@ def test_updates_keep_the_dtype_of_the_parameters(name):
         assert all(leaf.dtype in (dtype, jnp.int32) for leaf in jax.tree.leaves(state))
 
 
+def test_parameters_keep_their_dtype_whatever_the_updates_is():
+    with jax.numpy_dtype_promotion("standard"):
+        for dtype, other in ((jnp.bfloat16, jnp.float32), (jnp.float32, jnp.bfloat16)):
+            assert apply_updates(jnp.ones(3, dtype), jnp.ones(3, other)).dtype == dtype
+
+
 def quadratic(params):
     """A ravine: 50 times steeper one way than the other, its lowest point at (1, 2)."""
     return 0.5 * jnp.sum(jnp.array([1.0, 50.0]) * (params - jnp.array([1.0, 2.0])) ** 2)
@@ -106,18 +112,27 @@ def follow(optimizer, steps, begin=(4.0, -3.0)):
     return jnp.stack(path)
 
 
-@pytest.mark.parametrize("mu", [0.5, 0.9, 0.99])
+@pytest.mark.parametrize("mu", [0.5, 0.9, 0.99, lambda step: 1 - 3 / (jnp.asarray(step, float) + 5)])
 def test_nesterov_is_the_textbook_look_ahead_at_the_shifted_point(mu):
     with jax.enable_x64(True):
-        rate = 0.01
+        rate, at = 0.01, mu if callable(mu) else lambda step: mu
         theta, velocity, ahead = jnp.array([4.0, -3.0]), jnp.zeros(2), []
-        for _ in range(60):
-            ahead.append(theta + mu * velocity)
-            velocity = mu * velocity - rate * jax.grad(quadratic)(theta + mu * velocity)
+        for step in range(60):
+            ahead.append(theta + at(step) * velocity)
+            velocity = at(step) * velocity - rate * jax.grad(quadratic)(theta + at(step) * velocity)
             theta = theta + velocity
-        ahead.append(theta + mu * velocity)
+        ahead.append(theta + at(60) * velocity)
         # 60 steps in float64; errors shrink with the steps
         np.testing.assert_allclose(follow(nesterov(rate, mu), 60), jnp.stack(ahead), rtol=1e-10, atol=1e-10)
+
+
+def test_momentum_keeps_what_its_schedule_says_at_each_step():
+    optimizer = momentum(1.0, lambda step: jnp.where(step < 2, 0.5, 0.25))
+    state, sizes = optimizer.init(jnp.ones(1)), []
+    for _ in range(4):
+        update, state = optimizer.update(jnp.ones(1), state)
+        sizes.append(-float(update[0]))
+    assert sizes == [1, 1 + 0.5 * 1, 1 + 0.25 * 1.5, 1 + 0.25 * 1.375]  # exact in binary
 
 
 def test_momentum_with_coefficient_0_is_sgd():

@@ -33,6 +33,8 @@ def test_a_member_is_the_network_trained_alone(digits):
         # float32 sums in another order: about 1e-7, which 143 steps have not grown past 1e-5
         assert relative_distance(member(population.params, index), state.params) <= 1e-5
         assert population.running_cost[index, 0] == pytest.approx(float(costs.mean()), rel=1e-5)
+        pairs = np.asarray(costs[:142]).reshape(71, 2)  # 143 steps: 50 parts, or somewhat more, are of two
+        assert population.course[index, 0] == pytest.approx(pairs.mean(axis=1), rel=1e-5)
         expected = evaluate(state.params, digits.test)
         assert population.held_out.cost[index, -1] == pytest.approx(float(expected.cost), rel=1e-5)
 

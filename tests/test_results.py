@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmnist.metrics import Metrics
-from jaxmnist.runs.results import report, to_json, write_json, write_metrics
+from jaxmnist.runs.results import read_metrics, report, to_json, write_json, write_metrics
 from jaxmnist.training import History
 
 
@@ -49,6 +49,11 @@ def test_metrics_have_one_row_per_epoch(tmp_path):
     rows = list(csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines()))
     values = {"train_cost": "0.1", "test_cost": "0.3333333", "train_accuracy": "0.25", "test_accuracy": "0.5"}
     assert rows == [{"epoch": "0", **values}, {"epoch": "1", **values}]
+    assert read_metrics(tmp_path / "metrics.csv", "test_cost", 1) == "0.3333333"
+    assert read_metrics(tmp_path / "metrics.csv", "test_cost", 2) is None
+    assert read_metrics(tmp_path / "none.csv", "test_cost", 0) is None
+    (tmp_path / "metrics.csv").write_bytes(b"epoch,\xff\n0,1\n")
+    assert read_metrics(tmp_path / "metrics.csv", "test_cost", 0) is None
 
 
 def test_the_report_says_when_a_network_only_guesses_and_when_a_cost_is_not_finite():

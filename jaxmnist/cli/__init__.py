@@ -32,6 +32,7 @@ COMMANDS = {
     "evaluate": "measure a network: accuracy, calibration, how sure it is of noise",
     "page": "make a page to draw digits on, which any browser opens offline",
     "compare": "race gradient descent, SGD, momentum and Nesterov, and test what is claimed of them",
+    "rates": "measure how fast gradient descent, momentum and Nesterov are, beside the theory",
     "cross-validate": "choose momentum and learning rate by k-fold cross-validation",
     "sweep": "train a grid of settings, each from several random starts",
     "plan": "compile a sweep for a pod of TPUs, without one, and predict what it takes",

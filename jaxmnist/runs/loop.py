@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -98,12 +98,7 @@ def resume(run: Run) -> tuple[RunState, str]:
     Raises:
         ValueError: if the data has changed, or all checkpoints are damaged or belong to another run or a longer one.
     """
-    name, origin, *_ = run.splits
-    if digest(run.splits) != run.metadata.get("data_sha256"):
-        raise ValueError(
-            f"{run.folder}: was trained on other data than {name} from {origin}, expected that of "
-            f"{run.metadata.get('origin')}; name its folder with the environment variable JAXMNIST_DATA_DIR"
-        )
+    check_data(run.folder, run.metadata, run.splits)
     latest, problems = run.folder / CHECKPOINT, list[str]()
     for path in filter(Path.exists, (latest, previous(latest))):
         try:
@@ -122,6 +117,15 @@ def resume(run: Run) -> tuple[RunState, str]:
     if problems:
         raise ValueError("; ".join(problems))
     return first_state(run), ""
+
+
+def check_data(folder: Path, metadata: Mapping[str, Any], splits: Splits) -> None:
+    """Raise a ValueError unless this is the data that the run in a folder was trained on, by its config.json."""
+    if digest(splits) != metadata.get("data_sha256"):
+        raise ValueError(
+            f"{folder}: was trained on other data than {splits.name} from {splits.origin}, expected that of "
+            f"{metadata.get('origin')}; name its folder with the environment variable JAXMNIST_DATA_DIR"
+        )
 
 
 def digest(splits: Splits) -> str:

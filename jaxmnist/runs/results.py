@@ -1,5 +1,6 @@
 """What a run is, and what it leaves behind in numbers: metrics.csv, the weights and summary.json."""
 
+import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -106,6 +107,14 @@ def write_metrics(path: Path, history: Sequence[History]) -> None:
     for epoch, entry in enumerate(history):
         rows.append(",".join([str(epoch), *(f"{value(entry):.7g}" for value in METRICS.values())]))
     write_atomically(path, "\n".join([*rows, ""]).encode())
+
+
+def read_metrics(path: Path, column: str, epoch: int) -> str | None:
+    """Read a number of an epoch from metrics.csv, as it is written there; None if the file or the epoch isn't there."""
+    if not path.is_file():
+        return None
+    with path.open(newline="", encoding="utf-8", errors="replace") as lines:
+        return next((row.get(column) for row in csv.DictReader(lines) if row.get("epoch") == str(epoch)), None)
 
 
 def to_json(result: Any) -> Any:
