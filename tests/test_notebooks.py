@@ -1,7 +1,8 @@
 """The notebooks run anew on the embedded digits, as `pytest --nbmake notebooks` runs them, and keep to their form.
 
 Their committed outputs are those of MNIST, whose folder JAXMNIST_DATA_DIR names by its full path, and come from
-`jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/*.ipynb`.
+`jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/*.ipynb`;
+`python notebooks/ko/update.py` then brings them into the Korean twins, whose code needs no second run.
 """
 
 import ast
