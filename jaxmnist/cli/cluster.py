@@ -34,7 +34,7 @@ Number = Annotated[int | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavi
 class ClusterOptions:
     """Several processes, on one machine or on many, as one program."""
 
-    distributed: bool = False
+    distributed: tyro.conf.FlagCreatePairsOff[bool] = False
     """Be one of the processes that SLURM, Open MPI, Kubernetes or Cloud TPU has started with this command, and that it tells which one each is. Elsewhere give the next three options instead."""  # noqa: E501
     coordinator: Text = None
     """Address of process 0, the same in all processes. Process 0 listens there, and nowhere else."""
