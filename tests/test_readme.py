@@ -1,4 +1,5 @@
 import re
+from collections import Counter
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -11,7 +12,8 @@ from jaxmnist import sources
 from jaxmnist.dataset import scale
 from jaxmnist.network import forward
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README, KOREAN = ((ROOT / path).read_text(encoding="utf-8") for path in ("README.md", "notebooks/ko/README.md"))
 (SEARCH,), BLOCKS = (
     [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if ("optuna" in block) == wanted]
     for wanted in (True, False)
@@ -60,10 +62,23 @@ def test_the_sections_are_short():
     assert sum(map(bool, SEARCH.splitlines())) <= 21
 
 
-def test_every_link_of_the_readme_to_a_file_leads_to_one():
-    links = re.findall(r"\]\(([^):#]+)\)", README)
+@pytest.mark.parametrize("path", ["README.md", "notebooks/ko/README.md"])
+def test_every_link_of_the_readmes_to_a_file_leads_to_one(path):
+    links = re.findall(r"\]\(([^):#]+)\)", (ROOT / path).read_text(encoding="utf-8"))
     assert links
-    assert [link for link in links if not (Path(__file__).parents[1] / link).exists()] == []
+    assert [link for link in links if not (ROOT / path).parent.joinpath(link).exists()] == []
+
+
+def test_the_korean_readme_has_the_same_code_headings_tables_and_numbers():
+    (prose, code), (in_korean, code_in_korean) = (
+        ("".join(parts[::2]), parts[1::2])
+        for parts in (re.split(r"^(```.*?^```)$", text, flags=re.MULTILINE | re.DOTALL) for text in (README, KOREAN))
+    )
+    assert code_in_korean == code
+    lines = r"^(#+ |\|)"  # a heading's depth, or a row of a table
+    assert re.findall(lines, in_korean, re.MULTILINE) == re.findall(lines, prose, re.MULTILINE)
+    numbers, numbers_in_korean = (Counter(re.findall(r"\d(?:[\d.,]*\d)?", text)) for text in (prose, in_korean))
+    assert numbers - numbers_in_korean == Counter()  # Korean writes some as numerals that English spells out
 
 
 def test_every_test_that_the_table_of_faults_names_is_there():
