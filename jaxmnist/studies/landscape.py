@@ -60,8 +60,9 @@ def run(key: Key[Array, ""], data: RaceData, result: Result) -> dict[str, Terrai
 
     Returns:
         "gd_sgd" and "sgd_momentum", each method at its own best learning rate; "momentum_nesterov", both at momentum's
-        best, with Nesterov's path in the textbook's form θ'; and "close_up", the first steps of the latter with a third
-        path of the points θ = θ' + μ v where Nesterov's method takes its gradients.
+        best, with Nesterov's path in the textbook's form θ'; "close_up", the first steps of the latter with a third
+        path of the points θ = θ' + μ v where Nesterov's method takes its gradients; and "race", all four in equally
+        many steps, each at its own best learning rate, until the first has come down or gradient descent has stopped.
     """
     settings, probe = result.settings, data.probe
     rates = {method: outcome.learning_rate for method, outcome in result.best.items()}
@@ -73,12 +74,15 @@ def run(key: Key[Array, ""], data: RaceData, result: Result) -> dict[str, Terrai
     momentum, _ = follow(key, "momentum", rates["momentum"], data, first)
     ahead, states = follow(key, "nesterov", rates["momentum"], data, first)
     nesterov = textbook_path(ahead, states, settings.momentum)
+    few = dataclasses.replace(settings, steps=min(settings.steps, settings.full_batch_steps))
+    light, _ = follow(key, "nesterov", rates["nesterov"], data, few, END_COST)
     close = [path._replace(points=path.points[: CLOSE_UP + 1]) for path in (momentum, nesterov, ahead)]
     return {
         "gd_sgd": survey([full, single], like, probe),
         "sgd_momentum": survey([single, heavy], like, probe),
         "momentum_nesterov": survey([momentum, nesterov], like, probe),
         "close_up": survey(close, like, probe, min_height=0.0),
+        "race": survey(equally_long([full, single, heavy, light]), like, probe, min_height=0.85, spanning=4),
     }
 
 
@@ -96,6 +100,19 @@ def follow(
             break
     points = np.stack([ravel_pytree(state.params)[0] for state in states])
     return Path(method, learning_rate, every, np.array(costs), points), states
+
+
+def equally_long(paths: Sequence[Path]) -> list[Path]:
+    """Cut paths to the steps that all have made, with points at the same steps.
+
+    A path that has no point there has the one before.
+    """
+    every = max(path.every for path in paths)
+    steps = np.arange(0, 1 + min(path.every * (len(path.points) - 1) for path in paths), every)
+    return [
+        path._replace(every=every, costs=path.costs[steps // path.every], points=path.points[steps // path.every])
+        for path in paths
+    ]
 
 
 def textbook_path(path: Path, states: Sequence[TrainState], momentum: float) -> Path:
@@ -130,13 +147,18 @@ def principal_plane(paths: Sequence[Float[np.ndarray, "_ parameters"]]) -> Plane
 
 
 def survey(
-    paths: Sequence[Path], like: Params, probe: Dataset, min_height: float = 0.55, resolution: int = 50
+    paths: Sequence[Path],
+    like: Params,
+    probe: Dataset,
+    min_height: float = 0.55,
+    resolution: int = 50,
+    spanning: int = 2,
 ) -> Terrain:
-    """Measure the cost on a grid around paths, in the principal plane of the first two.
+    """Measure the cost on a grid around paths, in the principal plane of the first so many.
 
     The grid's shorter side is at least `min_height` times as long as the other; `like` has the network's shape.
     """
-    plane = principal_plane([path.points for path in paths[:2]])
+    plane = principal_plane([path.points for path in paths[:spanning]])
     projected = tuple(path._replace(points=(path.points - plane.origin) @ plane.directions.T) for path in paths)
     points = np.concatenate([path.points for path in projected])
     low, high = points.min(axis=0), points.max(axis=0)
