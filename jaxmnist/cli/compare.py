@@ -14,7 +14,9 @@ from jaxtyping import Float
 from jaxmnist.cli.console import progress, say
 from jaxmnist.cli.drawing import write_figures
 from jaxmnist.cli.options import Data, DataOptions, OptionalPath, load_data, select_device
+from jaxmnist.plots.animation import race_webp
 from jaxmnist.plots.race import figures
+from jaxmnist.plots.style import Figures
 from jaxmnist.population import make_members
 from jaxmnist.runs import folder as run_folder
 from jaxmnist.runs.files import write_atomically
@@ -60,7 +62,7 @@ def run(options: Options) -> int:
             write_json(folder / "comparison.json", to_json(content))
             write_atomically(folder / "comparison.csv", "".join(f"{row}\n" for row in _rows(result)).encode())
             print(f"\n{report(result)}\n\ndrawing", flush=True)
-            write_figures(folder, lambda: figures(result, landscape.run(key, data, result), splits.name))
+            write_figures(folder, _draw, key, data, result, splits.name)
             say(f"{time.perf_counter() - begin:.0f} s · in {folder}: {run_folder.listed(folder)}")
             print(f"\n{conclusions(result)}")
         return 0
@@ -86,6 +88,13 @@ def _seconds_per_step(key: jax.Array, method: Method, data: RaceData, options: O
     train = partial(methods.train_chunk, states, batches, config)
     seconds = timeit.repeat(lambda: train().params[0].weights.block_until_ready(), number=1, repeat=21)
     return min(seconds) / steps  # not the first, which compiles
+
+
+def _draw(key: jax.Array, data: RaceData, result: race.Result, dataset: str) -> Figures:
+    terrains = landscape.run(key, data, result)
+    title = f"{dataset}: four methods walk downhill from one start"
+    each = {method: outcome.examples_per_step for method, outcome in result.best.items()}
+    return {**figures(result, terrains, dataset), "race.webp": partial(race_webp, terrains["race"], title, each)}
 
 
 def _summary(result: race.Result) -> dict[str, Any]:

@@ -18,7 +18,7 @@ def write_figures(folder: Path, draw: Callable[..., Figures], *arguments: Any) -
             return _warn("figures", problem)
         for name, figure in figures.items():
             try:
-                write_atomically(folder / name, png(figure))
+                write_atomically(folder / name, figure() if callable(figure) else png(figure))
             except Exception as problem:
                 _warn(name, problem)
     return None

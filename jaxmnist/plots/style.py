@@ -3,7 +3,7 @@
 import contextlib
 import io
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import matplotlib
@@ -26,8 +26,8 @@ AMOUNT = LinearSegmentedColormap.from_list("white, blue, dark blue", ["white", B
 DOTS_PER_INCH = 200
 FONT = "DejaVu Sans"  # comes with matplotlib
 
-Figures: TypeAlias = Mapping[str, Figure]
-"""Figures by the names of their files."""
+Figures: TypeAlias = Mapping[str, Figure | Callable[[], bytes]]
+"""Figures, or functions that draw the content of a file, by the names of the files."""
 
 
 @contextlib.contextmanager

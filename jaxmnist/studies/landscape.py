@@ -82,7 +82,7 @@ def run(key: Key[Array, ""], data: RaceData, result: Result) -> dict[str, Terrai
         "sgd_momentum": survey([single, heavy], like, probe),
         "momentum_nesterov": survey([momentum, nesterov], like, probe),
         "close_up": survey(close, like, probe, min_height=0.0),
-        "race": survey(equally_long([full, single, heavy, light]), like, probe, min_height=0.85, spanning=4),
+        "race": survey(equally_long([full, single, heavy, light]), like, probe, min_height=1.0, spanning=4),
     }
 
 
