@@ -13,7 +13,7 @@ from PIL import Image
 from jaxmnist.cli import main
 from jaxmnist.studies.claims import quartiles
 
-FIGURES = ("curves.png", "path_gd_sgd.png", "path_momentum_nesterov.png", "path_sgd_momentum.png")
+FIGURES = ("curves.png", "path_gd_sgd.png", "path_momentum_nesterov.png", "path_sgd_momentum.png", "race.webp")
 SMALL = (
     "--dataset digits --seeds 6 --steps 60 --batch-size 10 --full-batch-steps 20 --examples 100 "
     "--thresholds 1.2 0.8 0.1 --learning-rates 3.2 0.4 0.4 1e30"

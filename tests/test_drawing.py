@@ -27,7 +27,7 @@ COMMANDS = {
     ),
     "compare": (
         "--dataset digits --seeds 2 --steps 20 --full-batch-steps 10 --examples 100 --learning-rates 0.4",
-        {"comparison.json", "comparison.csv"},
+        {"comparison.json", "comparison.csv", "race.webp"},
         {"curves", "path_gd_sgd", "path_sgd_momentum", "path_momentum_nesterov"},
     ),
 }
@@ -35,6 +35,10 @@ COMMANDS = {
 
 def figures():
     return {"good.png": Figure(), "bad.png": Figure(), "last.png": Figure()}
+
+
+def no_room():
+    raise OSError("no room")
 
 
 @pytest.fixture
@@ -82,6 +86,12 @@ def test_a_figure_that_fails_doesnt_stop_the_others(tmp_path, monkeypatch, capsy
     write_figures(tmp_path, figures)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["good.png", "last.png"]
     assert capsys.readouterr().err == "warning: no bad.png, all else is written (MemoryError)\n"
+
+
+def test_a_file_that_draws_itself_is_written_or_warned_of(tmp_path, capsys):
+    write_figures(tmp_path, lambda: {"bad.webp": no_room, "good.webp": lambda: b"moving"})
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("good.webp", b"moving")]
+    assert capsys.readouterr().err == "warning: no bad.webp, all else is written (OSError: no room)\n"
 
 
 def test_figures_that_cant_be_made_or_written_are_one_warning_each(tmp_path, capsys):

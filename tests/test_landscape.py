@@ -10,8 +10,9 @@ from jaxmnist.dataset import one_hot, scale
 from jaxmnist.metrics import evaluate
 from jaxmnist.network import Layer, init
 from jaxmnist.sources import load
-from jaxmnist.studies.landscape import Path, follow, principal_plane, survey, textbook_path
-from jaxmnist.studies.methods import Settings, divide, minibatch_chunks
+from jaxmnist.studies import landscape, race
+from jaxmnist.studies.landscape import Path, equally_long, follow, principal_plane, survey, textbook_path
+from jaxmnist.studies.methods import METHODS, Settings, divide, minibatch_chunks
 
 
 def walk(seed, steps, dimensions=300):
@@ -80,6 +81,33 @@ def test_a_flat_terrain_is_made_higher_only_on_request(min_height, ratio):
     terrain = survey([first, second], init(jax.random.key(0), SIZES), digits, min_height, resolution=3)
     assert np.ptp(terrain.along) == pytest.approx(24, rel=1e-5)  # a fifth wider than the paths, in float32
     assert np.ptp(terrain.across) / np.ptp(terrain.along) == pytest.approx(ratio, rel=1e-5)
+
+
+def test_equally_long_paths_have_points_at_the_same_steps():
+    paths = []
+    for every, count in ((1, 30), (3, 9), (6, 8), (4, 20)):
+        steps = every * np.arange(float(count))
+        paths.append(Path("sgd", 0.1, every, steps, np.stack([steps, steps], axis=1)))
+    cut = equally_long(paths)
+    assert [path.every for path in cut] == [6, 6, 6, 6]
+    for path, steps in zip(cut, 3 * [[0, 6, 12, 18, 24]] + [[0, 4, 12, 16, 24]], strict=True):
+        np.testing.assert_array_equal(path.costs, steps)
+        np.testing.assert_array_equal(path.points[:, 1], steps)
+
+
+@pytest.mark.slow
+def test_the_paths_of_the_race_are_those_of_its_first_start():
+    settings = Settings((0.4, 3.2), batch_size=10, examples=100, steps=40, full_batch_steps=25, seeds=2)
+    key = jax.random.key(0)
+    data = divide(key, load("digits").train, settings)
+    result = race.run(key, data, settings)
+    terrain = landscape.run(key, data, result)["race"]
+    assert [path.method for path in terrain.paths] == list(METHODS)
+    for path in terrain.paths:
+        outcome = result.best[path.method]
+        assert (path.learning_rate, path.every, len(path.points)) == (outcome.learning_rate, 1, 26)
+        # alone and beside others, sums are made in another order, which 25 steps amplify
+        np.testing.assert_allclose(path.costs, outcome.costs[0, :26], rtol=1e-3)
 
 
 @pytest.mark.slow

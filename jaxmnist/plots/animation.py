@@ -16,14 +16,12 @@ from jaxmnist.plots.race import COLOURS
 from jaxmnist.studies.landscape import Path, Terrain
 from jaxmnist.studies.methods import METHODS, Method
 
-FRAMES = 100  # at most
+FRAMES = 80  # at most
 START, WALK, END = 800, 7_000, 2_500  # milliseconds for the first frame, for all between, and for the last
 CAPTION = "Left: the cost in the plane where the paths spread most; dark is high. They run beside it, at other costs."
 SMALL = {"fontsize": 8.5, "color": "0.35"}
 
-Advance: TypeAlias = Callable[
-    [int], Sequence[Artist]
-]  # moves artists to where the paths are at an index, and returns them
+Advance: TypeAlias = Callable[[int], Sequence[Artist]]  # moves artists to the paths' points of an index
 
 
 def race_webp(terrain: Terrain, title: str, examples_per_step: Mapping[Method, int]) -> bytes:
@@ -62,20 +60,19 @@ def _draw_landscape(axes: Axes, terrain: Terrain) -> Advance:
     x, y = terrain.paths[0].points[0]
     axes.plot(x, y, "o", color="black", markersize=7)
     axes.annotate("start", (x, y), (0, -17), textcoords="offset points", ha="center", fontsize=11, fontweight="bold")
-    return _grow(axes, [(path.method, *path.points.T) for path in terrain.paths], 12)
+    return _grow(axes, [(path.method, *path.points.T) for path in terrain.paths], 12.0)
 
 
 def _draw_costs(axes: Axes, paths: Sequence[Path]) -> Advance:
     steps, costs = paths[0].every * np.arange(len(paths[0].costs)), np.stack([path.costs for path in paths])
     low, high = 0.8 * costs.min(), 1.1 * costs.max()
-    axes.set(yscale="log", xlim=(0, 1.06 * steps[-1]), ylim=(low, high), xlabel="steps")
-    axes.set_title("mean training cost", fontsize=10, loc="left")
+    axes.set(yscale="log", xlim=(0, 1.06 * steps[-1]), ylim=(low, high), xlabel="steps", title="mean training cost")
     axes.minorticks_off()
     axes.set_yticks([tick for tick in (0.05, 0.1, 0.2, 0.5, 1, 2, 5) if low < tick < high])
     axes.yaxis.set_major_formatter("{x:g}")
     axes.grid(axis="y", alpha=0.4)
     axes.spines[["top", "right"]].set_visible(False)
-    return _grow(axes, [(path.method, steps, path.costs) for path in paths], 9)
+    return _grow(axes, [(path.method, steps, path.costs) for path in paths], 9.0)
 
 
 def _grow(axes: Axes, trails: Sequence[tuple[Method, np.ndarray, np.ndarray]], size: float) -> Advance:
@@ -100,7 +97,7 @@ def _write_rows(figure: Figure, paths: Sequence[Path], examples_per_step: Mappin
     counter, cells = figure.text(0.98, 0.94, "", fontsize=14, fontweight="bold", ha="right"), []
     for path, y in zip(paths, np.linspace(0.805, 0.535, len(paths)), strict=True):
         batch = f"{'all ' * (path.method == 'gd')}{examples_per_step[path.method]:,} examples a step"
-        _disc(figure.text(0.572, y, ""), path.method, 11)
+        _disc(figure.text(0.572, y, ""), path.method, 11.0)
         figure.text(0.592, y, METHODS[path.method], strong, color=COLOURS[path.method])
         figure.text(0.592, y - 0.036, f"η = {path.learning_rate:g}, {batch}", SMALL, va="center")
         cells.append([figure.text(x, y, "", strong, ha="right") for x in (0.835, 0.98)])
