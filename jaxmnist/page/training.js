@@ -37,10 +37,10 @@ function start(key, config) {
   return { network, params, slopes, gradient, velocity, ahead, key: shufflesKey, epoch: 0, room: null };
 }
 
-/** Room for so many examples' activations, weighted sums and ∂C/∂z of every layer, one example after the other. */
+/** Room for so many examples' activations a, and z and ∂C/∂z of every layer but the pixels', example by example. */
 function roomFor(sizes, examples) {
-  const [a, z, deltas] = [0, 1, 2].map(() => sizes.map((size) => new Float32Array(examples * size)));
-  return { examples, a, z, deltas, nonzero: new Uint32Array(Math.max(...sizes)) };
+  const arrays = (first) => sizes.map((size, at) => (at < first ? null : new Float32Array(examples * size)));
+  return { examples, a: arrays(0), z: arrays(1), deltas: arrays(1), nonzero: new Uint32Array(Math.max(...sizes)) };
 }
 
 /** One step of gradient descent on the examples with these indices; returns their mean cost before it. */
