@@ -1,7 +1,6 @@
 """The page of `jaxmnist page` in a real browser, compared with what Python computes."""
 
 import base64
-import os
 import re
 
 import jax

@@ -65,6 +65,13 @@ def packed():
     return pack_digits()
 
 
+def page_config(config):
+    """A recipe as training.js reads it."""
+    names = {"learning_rate": "learningRate", "batch_size": "batchSize"}
+    fields = ("sizes", "activation", "cost", "optimizer", "learning_rate", "momentum", "batch_size")
+    return {names.get(field, field): getattr(config, field) for field in fields}
+
+
 def numbers(text, dtype="<f4"):
     return np.frombuffer(base64.b64decode(text), dtype)
 
@@ -83,9 +90,9 @@ def largest_error(flat, params):
 
 
 def test_the_modules_parse_together_with_the_pages_scripts(core):
-    script = joined((*SCRIPTS[:-1], *COMPUTING, SCRIPTS[-1]))
-    parses = "(script) => { new Function(`'use strict'; { ${script} }`); return true; }"
-    assert core(parses.replace("`'use strict'; { ${script} }`", "\"'use strict'; {\" + script + '}'"), script)
+    *scripts, main = SCRIPTS
+    # In a block of strict code no name may be declared twice, as in a module.
+    core("(script) => { new Function(script); }", f"'use strict'; {{ {joined([*scripts, *COMPUTING, main])} }}")
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2**31, 2**32 - 1])
@@ -140,26 +147,22 @@ def test_the_digits_are_pythons_byte_for_byte(core, packed, digits):
     [("sgd", 3.0, {}), ("momentum", 0.3, {}), ("nesterov", 0.3, {}),
      ("sgd", 0.1, {"activation": "relu", "cost": "cross_entropy"}),
      ("momentum", 0.05, {"activation": "tanh", "sizes": (784, 30, 10)}),
-     ("nesterov", 0.05, {"activation": "silu", "cost": "cross_entropy", "sizes": (784, 20, 20, 20, 10)})],
+     ("nesterov", 0.02, {"activation": "silu", "cost": "cross_entropy", "sizes": (784, 20, 20, 20, 10)})],
 )  # fmt: skip
 @pytest.mark.parametrize("seed", [0, 7])
 def test_the_first_100_steps_are_pythons(core, packed, digits, optimizer, learning_rate, options, seed):
-    config = Config(optimizer=optimizer, learning_rate=learning_rate, momentum=0.9, batch_size=20, **options)
+    config = Config(optimizer=optimizer, learning_rate=learning_rate, batch_size=20, schedule="constant", **options)
     train_set = take(digits.train, jnp.arange(1000))
     state, costs = start(jax.random.key(seed), config), []
     for _epoch in range(2):  # of 50 steps
         state, epoch_costs = train_epoch(state, train_set, config)
         costs.extend(epoch_costs.tolist())
-    page_config = {"sizes": config.sizes, "activation": config.activation, "cost": config.cost, "optimizer": optimizer,
-                   "learningRate": learning_rate, "momentum": 0.9, "batchSize": 20}  # fmt: skip
-    page = core(TRAIN, [packed, seed, page_config, 1000, 2])
-    errors = {"params": largest_error(numbers(page["params"]), state.params)}
+    page = core(TRAIN, [packed, seed, page_config(config), 1000, 2])
+    # Measured: 7e-7, as far as float32 is from float64 in Python itself.
+    assert largest_error(numbers(page["params"]), state.params) <= 1e-5
     if optimizer != "sgd":
-        errors["velocity"] = largest_error(numbers(page["velocity"]), state.optimizer_state.velocity)
-    print(optimizer, options, errors)
-    assert errors["params"] <= 1e-5
-    assert errors.get("velocity", 0) <= 1e-4
-    np.testing.assert_allclose(page["costs"], costs, rtol=1e-4)
+        assert largest_error(numbers(page["velocity"]), state.optimizer_state.velocity) <= 1e-5
+    np.testing.assert_allclose(page["costs"], costs, rtol=1e-5)
     expected = evaluate(state.params, digits.test, config.activation, config.cost)
     assert page["accuracy"] == pytest.approx(float(expected.accuracy), abs=1e-7)
     assert page["cost"] == pytest.approx(float(expected.cost), rel=1e-5)
@@ -168,10 +171,9 @@ def test_the_first_100_steps_are_pythons(core, packed, digits, optimizer, learni
 @pytest.mark.measured
 @pytest.mark.parametrize(("optimizer", "learning_rate", "batch_size"), [("sgd", 3.0, 10), ("nesterov", 0.3, 32)])
 def test_the_page_reaches_93_percent_in_20_seconds(core, packed, optimizer, learning_rate, batch_size):
-    config = {"sizes": [784, 16, 16, 10], "activation": "sigmoid", "cost": "squared_error", "optimizer": optimizer,
-              "learningRate": learning_rate, "momentum": 0.9, "batchSize": batch_size}  # fmt: skip
+    config = Config(optimizer=optimizer, learning_rate=learning_rate, batch_size=batch_size)
     for seed in range(3):
-        page = core(RACE, [packed, seed, config, 0.93])
+        page = core(RACE, [packed, seed, page_config(config), 0.93])
         slice_95, longest = np.quantile(page["slices"], 0.95), max(page["slices"])
         print(f"{optimizer}: {page['accuracy']:.1%} after {page['epochs']} epochs in {page['seconds']:.1f} s;"
               f" slices: 95 % ≤ {slice_95:.1f} ms, longest {longest:.1f} ms")  # fmt: skip

@@ -1,10 +1,10 @@
 // Training: one step, one epoch, as jaxmnist/training.py and optimizers.py, for many examples at once in float32.
-// A set is { images, labels }, in bytes. A state holds the network and all arrays that a step writes to; a configuration
-// is { sizes, activation, cost, optimizer, learningRate, momentum, batchSize }.
+// A set is { images, labels }, in bytes. A state holds the network and all arrays that a step writes to. `config` is
+// { sizes, activation, cost, optimizer, learningRate, momentum, batchSize }, of which each step reads the last four anew.
 
 const CHUNK = 100; // examples that are evaluated at a time
 
-/** Each optimizer's direction, which the step goes against; it may change the state's velocity and direction. */
+/** The direction that each optimizer steps against, from the state's gradient and velocity, which it updates. */
 const OPTIMIZERS = {
   sgd: ({ gradient }) => gradient,
   momentum: ({ gradient, velocity }, momentum) => accumulate(gradient, momentum, velocity, velocity),
