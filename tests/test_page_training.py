@@ -16,7 +16,7 @@ from jaxmnist.network import init
 from jaxmnist.page import SCRIPTS, pack_digits
 from jaxmnist.training import start, train_epoch
 
-pytestmark = pytest.mark.slow
+slow = pytest.mark.slow
 
 MODULES = ("numbers", "normalise", "network", *COMPUTING)
 EXPOSED = "\nglobalThis.core = { random, minibatchOrder, init, start, trainEpoch, trainStep, evaluate, loadDigits };"
@@ -89,12 +89,14 @@ def largest_error(flat, params):
     return max(float(np.max(np.abs(page - np.asarray(leaf))) / np.max(np.abs(leaf))) for page, leaf in pairs)
 
 
+@slow
 def test_the_modules_parse_together_with_the_pages_scripts(core):
     *scripts, main = SCRIPTS
     # In a block of strict code no name may be declared twice, as in a module.
     core("(script) => { new Function(script); }", f"'use strict'; {{ {joined([*scripts, *COMPUTING, main])} }}")
 
 
+@slow
 @pytest.mark.parametrize("seed", [0, 1, 2**31, 2**32 - 1])
 def test_random_numbers_are_jaxs(core, seed):
     key = jax.random.key(seed)
@@ -110,6 +112,7 @@ def test_random_numbers_are_jaxs(core, seed):
     assert page == [array.tolist() for array in python]
 
 
+@slow
 @pytest.mark.parametrize(
     ("seed", "examples", "batch_size"),
     [(0, 1437, 10), (1, 1437, 32), (2**32 - 1, 60_000, 128), (3, 100_001, 7), (4, 33, 33), (5, 64, 3), (6, 1, 1)],
@@ -120,6 +123,7 @@ def test_minibatches_are_pythons(core, seed, examples, batch_size):
     assert np.array_equal(page, minibatch_order(jax.random.key(seed), examples, batch_size))
 
 
+@slow
 @pytest.mark.parametrize("sizes", [(784, 16, 16, 10), (784, 10), (784, 300, 10)])
 @pytest.mark.parametrize("seed", [0, 1, 2**32 - 1])
 def test_the_start_is_pythons(core, seed, sizes):
@@ -130,6 +134,7 @@ def test_the_start_is_pythons(core, seed, sizes):
         assert np.max(np.abs(ours - np.asarray(leaf))) <= 1e-6
 
 
+@slow
 def test_the_digits_are_pythons_byte_for_byte(core, packed, digits):
     for name in ("train", "test"):
         page = core(
@@ -142,6 +147,7 @@ def test_the_digits_are_pythons_byte_for_byte(core, packed, digits):
         assert np.array_equal(labels, getattr(digits, name).labels)
 
 
+@slow
 @pytest.mark.parametrize(
     ("optimizer", "learning_rate", "options"),
     [("sgd", 3.0, {}), ("momentum", 0.3, {}), ("nesterov", 0.3, {}),
