@@ -61,9 +61,12 @@ def hears(pid):
 
 
 def unfinished(folder):
-    """What a command that was interrupted mustn't leave: empty folders, locks, parts of files."""
-    paths = [folder, *folder.rglob("*")]
-    return [path for path in paths[1:] if path.name.startswith(".") or (path.is_dir() and not list(path.iterdir()))]
+    """What a command that was interrupted mustn't leave: empty folders, locks, parts of files.
+
+    A grid that can be gone on with may have no group yet.
+    """
+    paths = [path for path in folder.rglob("*") if not (path.parent / "config.json").exists() or path.name != "groups"]
+    return [path for path in paths if path.name.startswith(".") or (path.is_dir() and not list(path.iterdir()))]
 
 
 SLOW = [pytest.param(name, 6, marks=pytest.mark.slow) for name in ("train", "cross-validate", "predict")]
