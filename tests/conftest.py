@@ -47,6 +47,19 @@ def digits():
     return load("digits")
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """A real browser, for all tests of a module."""
+    from browser import executable, launched
+
+    if executable() is None:
+        if "CI" in os.environ:
+            pytest.fail("no Chromium, which the gate must have")
+        pytest.skip("no Chromium; install it, as Debian's package chromium")
+    with launched() as started:
+        yield started
+
+
 @pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
     """Runs `jaxmnist WORDS…` in this process and an empty folder; returns its exit code, output and errors."""

@@ -1,14 +1,13 @@
 """The page of `jaxmnist page` in a real browser, compared with what Python computes."""
 
 import base64
-import os
 import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from browser import EIGHT, SEVEN, THREE, draw, executable, launched, picture
+from browser import EIGHT, SEVEN, THREE, draw, picture
 from comparing import relative_distance
 from playwright.sync_api import expect
 from test_page import HOSTILE, SAMPLES, network, with_records
@@ -60,16 +59,6 @@ PASS = """([images, label]) => images.map((image) => {
     pixels: Array.from(gradient.pixels), deltas: gradient.deltas.slice(1).map((layer) => Array.from(layer)),
   };
 })"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if executable() is None:
-        if "CI" in os.environ:
-            pytest.fail("no Chromium, which the gate must have")
-        pytest.skip("no Chromium; install it, as Debian's package chromium")
-    with launched() as started:
-        yield started
 
 
 @pytest.fixture

@@ -180,6 +180,7 @@ def test_shards_of_different_grids_and_second_writers_are_refused(begin, sweep, 
     folder = tmp_path / "shared"
     with begin(*GRID, *MANY, "--run-dir", folder, "--shard", "0/2") as process:
         after_groups(folder, 1, process)
+        process.send_signal(signal.SIGSTOP)  # it would be done before all have tried
         for words, problem in (
             ((*GRID, *FEW, "--run-dir", folder, "--shard", "1/2"), "config.json: is of another grid or other data"),
             ((*GRID, *MANY, "--run-dir", folder, "--shard", "0/2"), f"process {process.pid} is writing there"),
@@ -188,6 +189,7 @@ def test_shards_of_different_grids_and_second_writers_are_refused(begin, sweep, 
         ):
             code, _out, err = sweep(*words)
             assert (code, problem in err, err.count("\n")) == (2, True, 1), err
+        process.send_signal(signal.SIGCONT)
         process.terminate()
         process.communicate()
     assert process.returncode == 75

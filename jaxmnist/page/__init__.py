@@ -22,6 +22,7 @@ from jaxmnist.dataset import Dataset
 from jaxmnist.handwriting.doubts import LIMITS, Limits
 from jaxmnist.network import Params
 from jaxmnist.runs.checkpoint import SavedNetwork
+from jaxmnist.sources.digits import load_small_digits
 
 TEMPLATES = files(__name__)  # page.html, its style and its script, whose parts are joined in this order
 SCRIPTS = ("numbers", "normalise", "network", "colours", "drawing", "diagram", "panels", "main")
@@ -57,6 +58,17 @@ def page(before: Params, after: SavedNetwork, samples: Dataset, name: str, limit
     written = json.dumps(data, allow_nan=False).replace("<", "\\u003c")
     html = Template(TEMPLATES.joinpath("page.html").read_text("utf-8"))
     return html.substitute(policy=policy.format(*hashes), style=style, script=script, data=written)
+
+
+def pack_digits() -> dict[str, dict[str, str]]:
+    """scikit-learn's digits for page/digits.js: five bits a pixel, 96 KB in base64, and a character a label."""
+    return {
+        name: {
+            "pixels": _base64(np.packbits(np.unpackbits(images[..., None], axis=-1)[..., 3:]).tobytes()),
+            "labels": "".join(map(str, labels)),
+        }
+        for name, (images, labels) in zip(("train", "test"), load_small_digits(), strict=True)
+    }
 
 
 def _check_record(table: str, field: str, name: str, script: str) -> None:

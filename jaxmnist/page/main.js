@@ -3,10 +3,7 @@
 const data = JSON.parse(element("data").textContent);
 const networks = { before: decodeNetwork(data, data.before), after: decodeNetwork(data, data.after) };
 const OTHER = { before: "after", after: "before" };
-const samples = data.samples.map(({ label, image }) => ({
-  label,
-  bytes: Uint8Array.from(atob(image), (character) => character.charCodeAt(0)),
-}));
+const samples = data.samples.map(({ label, image }) => ({ label, bytes: bytesIn(image) }));
 const latencies = [], PAUSE = 500;
 let weights = "after", label = null, speaking, neuron = { layer: 1, neuron: 0 }, state = null;
 

@@ -47,10 +47,13 @@ function softmax(z) {
 }
 
 /** Read a network from the page's data: float32 in base64, each layer's weights before its biases. */
-function decodeNetwork({ sizes, activation, cost }, base64) {
-  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-  const view = new DataView(bytes.buffer);
-  const numbers = Float64Array.from({ length: bytes.length / 4 }, (_, at) => view.getFloat32(4 * at, true));
+function decodeNetwork(config, base64) {
+  const view = new DataView(bytesIn(base64).buffer);
+  return networkOf(config, Float64Array.from({ length: view.byteLength / 4 }, (_, at) => view.getFloat32(4 * at, true)));
+}
+
+/** The network whose weights and biases these numbers are; it shares them. */
+function networkOf({ sizes, activation, cost }, numbers) {
   let start = 0;
   const take = (count) => numbers.subarray(start, (start += count));
   const layers = sizes.slice(1).map((outputs, at) => {

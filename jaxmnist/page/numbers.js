@@ -17,3 +17,5 @@ const precise = (value) =>
   value !== 0 && Math.abs(value) < 5e-4 ? value.toExponential(0).replaceAll("-", "−") : short(value);
 
 const range = (values) => `from ${short(Math.min(...values))} to ${short(Math.max(...values))}`;
+
+const bytesIn = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
