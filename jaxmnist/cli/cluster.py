@@ -14,7 +14,7 @@ import tyro
 
 from jaxmnist.cli import is_of_the_machine
 from jaxmnist.cli.console import BAD_INPUT, INTERRUPTED, PIPE_CLOSED, complain
-from jaxmnist.cli.options import words
+from jaxmnist.cli.options import Count, words
 from jaxmnist.devices import cluster
 from jaxmnist.devices.cluster import GIVE
 from jaxmnist.devices.lifelines import SILENCE
@@ -27,7 +27,6 @@ EXPLAINED = (
 )
 START_TIMEOUT = 300
 Text = Annotated[str | None, tyro.conf.DisallowNone, tyro.conf.arg(metavar="HOST:PORT", help_behavior_hint="")]
-Number = Annotated[int | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint="")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,9 +37,9 @@ class ClusterOptions:
     """Be one of the processes that SLURM, Open MPI, Kubernetes or Cloud TPU has started with this command, and that it tells which one each is. Elsewhere give the next three options instead."""  # noqa: E501
     coordinator: Text = None
     """Address of process 0, the same in all processes. Process 0 listens there, and nowhere else."""
-    processes: Number = None
+    processes: Count = None
     """How many processes there are, the same in all."""
-    process_id: Number = None
+    process_id: Count = None
     """Which one this is, counted from 0: the one option that differs."""
     start_timeout: int = START_TIMEOUT
     """Seconds to wait until all processes have come."""
