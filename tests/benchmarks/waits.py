@@ -68,14 +68,13 @@ def main():
     if options.quick:
         os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")  # it compiles more than it computes
     elif not data:
-        raise SystemExit(
-            "error: JAXMNIST_DATA_DIR is not set, expected the folder of MNIST's four files; see --quick"
-        )
+        raise SystemExit("error: JAXMNIST_DATA_DIR is not set, expected the folder of MNIST's four files; see --quick")
     try:
         with tempfile.TemporaryDirectory() as folder:
             report = measure(options, Path(folder))
     except KeyboardInterrupt:
-        raise SystemExit("error: interrupted") from None
+        print("error: interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
     if options.json:
         options.json.write_text(json.dumps(report, indent=2), encoding="utf-8")
 
