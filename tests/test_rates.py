@@ -241,8 +241,7 @@ def test_worse_optimizers_are_found_out():
 
 
 @pytest.mark.slow
-def test_the_command_prints_the_table_and_writes_numbers_and_figures(tmp_path, monkeypatch):
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "")
+def test_the_command_prints_the_table_and_writes_numbers_and_figures(tmp_path):
     folder, printed, shown = tmp_path / "r", io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(shown):
         assert main(["rates", "--run-dir", str(folder)]) == 0
