@@ -60,7 +60,7 @@ def main():
     asked.add_argument("--rounds", type=int, help="of every row (default: 7, of first-95 20 and of best 10)")
     asked.add_argument("--best-epochs", type=int, help="epochs of the row best (default: the recipe's)")
     asked.add_argument("--json", type=Path, help="file for the numbers, every single round's among them")
-    asked.add_argument("--quick", action="store_true", help="one short round on the embedded digits, minutes: only that it runs")
+    asked.add_argument("--quick", action="store_true", help="one short round on the embedded digits: only that it runs")
     options = asked.parse_args()
     data = os.environ.get("JAXMNIST_DATA_DIR")
     if data:
