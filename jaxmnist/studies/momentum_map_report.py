@@ -105,7 +105,7 @@ def report(result: Result) -> str:
 def ratios(result: Result) -> str:
     """The medians of the comparisons at each one's own best length, a line for each batch size and μ."""
     found = {(one.batch_size, one.momentum, one.other, one.method): one.ratio[1] for one in compare(result)}
-    pairs = ("sgd", "momentum"), ("sgd", "nesterov"), ("momentum", "nesterov")
+    pairs: list[tuple[Method, Method]] = [("sgd", "momentum"), ("sgd", "nesterov"), ("momentum", "nesterov")]
     lines = ["batch     μ  " + "  ".join(f"{other} / {method}" for other, method in pairs)]
     for batch, momentum in product(result.map.epochs, result.map.momenta):
         shown = (f"{found[batch, momentum, *pair]:>{len(' / '.join(pair))}.2f}" for pair in pairs)
