@@ -5,7 +5,7 @@ let colours;
 /** Take the style sheet's colours, which follow the reader's choice of light or dark. */
 function readColours() {
   const style = getComputedStyle(document.documentElement);
-  const names = ["paper", "ink", "muted", "line", "positive", "negative"];
+  const names = ["paper", "ink", "muted", "line", "positive", "negative", "gd", "sgd", "momentum", "nesterov"];
   colours = Object.fromEntries(names.map((name) => [name, channels(style.getPropertyValue(`--${name}`).trim())]));
 }
 

@@ -8,7 +8,7 @@ const MOST_LINES = 300, MOST_RADIUS = 11, TOP = 22, RIGHT = 34;
  */
 function networkDiagram(element, onChoose) {
   const diagram = {
-    element, onChoose, canvas: element.querySelector("canvas"), group: element.querySelector("#neurons"),
+    element, onChoose, canvas: element.querySelector("canvas"), group: element.querySelector(".neurons"),
     shown: null, layout: null, buttons: [], chosen: null,
   };
   listenToNeurons(diagram);
@@ -117,12 +117,12 @@ function drawWords(context, sizes, { points, radii, columns, pixels, step }, rea
   });
   context.font = "12px system-ui, sans-serif";
   context.fillStyle = css(colours.muted);
-  context.fillText("28×28 pixels", pixels.left, pixels.top - 11);
+  context.fillText(words("network.pixels"), pixels.left, pixels.top - 11);
   context.textAlign = "center";
   if (step < 40) return;
   for (let layer = 1; layer <= last; layer++) {
-    const name = step > 90 ? (layer === last ? " outputs" : " neurons") : "";
-    context.fillText(sizes[layer] + name, columns[layer], 10);
+    const name = words(layer === last ? "network.last" : "network.layer", { count: sizes[layer] });
+    context.fillText(step > 90 ? name : sizes[layer], columns[layer], 10);
   }
 }
 
@@ -161,8 +161,8 @@ function listenToNeurons(diagram) {
 }
 
 function neuronName(sizes, layer, neuron) {
-  if (layer === sizes.length - 1) return `Output ${neuron}`;
-  return `${sizes.length > 3 ? `Hidden layer ${layer}` : "Hidden layer"}, neuron ${neuron}`;
+  if (layer === sizes.length - 1) return words("neuron.output", { neuron });
+  return words(sizes.length > 3 ? "neuron.hidden" : "neuron.only", { layer, neuron });
 }
 
 /** The positions: each layer's points, pixels first, its radius and the middle of its columns. */

@@ -2,22 +2,35 @@
 
 const PRECISION = 2 ** 22; // Pillow's weights are whole numbers of this part of one
 
-/** Unpack what page/__init__.py's `pack_digits` made: { train, test }, each { images, labels } in bytes. */
-function loadDigits(packed) {
-  return { train: unpackDigits(packed.train), test: unpackDigits(packed.test) };
+/**
+ * Unpack what page/__init__.py's `pack_digits` made: { train, test }, each { images, labels } in bytes, returned at the
+ * end; yields after every image, so that a view can pause.
+ */
+function* loadDigits(packed) {
+  const sets = {};
+  for (const [name, { pixels, labels }] of Object.entries(packed)) {
+    const bytes = bytesIn(pixels), images = new Uint8Array(labels.length * SIDE * SIDE);
+    for (let at = 0; at < labels.length; at++) {
+      images.set(likeMnist(inkIn(bytes, at)), at * SIDE * SIDE);
+      yield;
+    }
+    sets[name] = { images, labels: Uint8Array.from(labels) };
+  }
+  return sets;
 }
 
-/** One set: five bits a pixel, the highest first, 64 pixels an image. */
-function unpackDigits({ pixels, labels }) {
-  const bytes = bytesIn(pixels), images = new Uint8Array(labels.length * SIDE * SIDE);
-  const inkAt = (pixel) => {
-    const bit = 5 * pixel, byte = bit >> 3;
+/** The first of each digit in a packed set. */
+function sampleDigits({ pixels, labels }) {
+  const bytes = bytesIn(pixels);
+  return Array.from({ length: 10 }, (_, label) => ({ label, bytes: likeMnist(inkIn(bytes, labels.indexOf(label))) }));
+}
+
+/** One image's 64 inks, of five bits each, the highest first. */
+function inkIn(bytes, image) {
+  return Array.from({ length: 64 }, (_, pixel) => {
+    const bit = 5 * (64 * image + pixel), byte = bit >> 3;
     return (((bytes[byte] << 8) | bytes[byte + 1]) >> (11 - (bit & 7))) & 31;
-  };
-  for (let at = 0; at < labels.length; at++) {
-    images.set(likeMnist(Array.from({ length: 64 }, (_, pixel) => inkAt(64 * at + pixel))), at * SIDE * SIDE);
-  }
-  return { images, labels: Uint8Array.from(labels) };
+  });
 }
 
 /** Fit an 8×8 digit of ink 0 to 16 into 20×20, with its centre of mass at the centre of 28×28. */

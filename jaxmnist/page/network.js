@@ -46,13 +46,7 @@ function softmax(z) {
   return logSoftmax(z).map(Math.exp);
 }
 
-/** Read a network from the page's data: float32 in base64, each layer's weights before its biases. */
-function decodeNetwork(config, base64) {
-  const view = new DataView(bytesIn(base64).buffer);
-  return networkOf(config, Float64Array.from({ length: view.byteLength / 4 }, (_, at) => view.getFloat32(4 * at, true)));
-}
-
-/** The network whose weights and biases these numbers are; it shares them. */
+/** The network whose numbers these are, each layer's weights before its biases; it shares them. */
 function networkOf({ sizes, activation, cost }, numbers) {
   let start = 0;
   const take = (count) => numbers.subarray(start, (start += count));

@@ -6,7 +6,13 @@ const SIDE = 28, BOX = 20;
 const LEAST_CONTRAST = 0.05, INK_SHARE = 0.3, SPECK_SHARE = 0.05, MOST_DIGITS = 20;
 const FINE_PEN = 1.5, LONGEST_STROKES = 6;
 
-class Unreadable extends Error {}
+/** Why a drawing can't be read: a key of the words, and the values in them. */
+class Unreadable extends Error {
+  constructor(reason, values = {}) {
+    super(reason);
+    this.values = values;
+  }
+}
 
 /**
  * Make of a drawing what MNIST would have made of it.
@@ -16,20 +22,13 @@ class Unreadable extends Error {}
  */
 function normalise(ink) {
   const contrast = contrastOf(ink);
-  if (contrast < LEAST_CONTRAST) throw new Unreadable("blank: expected a stroke");
+  if (contrast < LEAST_CONTRAST) throw new Unreadable("blank");
   const { groups, count } = groupsOf(strokesOf(ink, INK_SHARE * contrast), ink.values.length);
-  if (count > MOST_DIGITS) {
-    throw new Unreadable(
-      `all noise: ${count} strokes stand side by side, expected at most ${MOST_DIGITS} digits; use a cleaner picture`,
-    );
-  }
+  if (count > MOST_DIGITS) throw new Unreadable("strokes", { count, most: MOST_DIGITS });
   const { top, bottom, left, right, area, edges } = outlineOf(groups, ink.width);
   const longer = Math.max(bottom - top, right - left), length = (Math.PI / 8) * edges;
   if (length > LONGEST_STROKES * longer) {
-    throw new Unreadable(
-      `all noise: its strokes are ${(length / longer).toFixed(1)} times as long as their box, expected at most ` +
-        `${LONGEST_STROKES} times, as in a digit; use a cleaner picture`,
-    );
+    throw new Unreadable("lines", { times: (length / longer).toFixed(1), most: LONGEST_STROKES });
   }
   const pen = ((area / length) * BOX) / longer;
   const digit = { height: bottom - top, width: right - left, values: [] };

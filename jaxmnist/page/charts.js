@@ -1,0 +1,81 @@
+// Line charts: values over steps or examples, with bands between quartiles.
+
+const MARGIN = { left: 44, right: 10, top: 10, bottom: 34 }, TICKS = 5;
+
+/**
+ * Draw lines on a canvas. A line is { colour, points, band }, each point [x, y] and each of the band [x, low, high];
+ * `x` and `y` are { name, most, least } (0 where it isn't given), and `y.logarithmic` asks for powers of ten.
+ */
+function drawChart(canvas, lines, x, y) {
+  const { context, width, height } = fitted(canvas);
+  const place = placer(x, y, width, height);
+  context.clearRect(0, 0, width, height);
+  drawAxes(context, x, y, place, width, height);
+  context.save();
+  context.beginPath();
+  context.rect(MARGIN.left, MARGIN.top - 2, width - MARGIN.left - MARGIN.right, height - MARGIN.top - MARGIN.bottom + 4);
+  context.clip(); // what is beyond the axes
+  for (const { colour, band = [] } of lines) {
+    context.fillStyle = css(colours[colour]);
+    context.globalAlpha = 0.2;
+    const outline = [...band.map(([at, low]) => [at, low]), ...band.map(([at, , high]) => [at, high]).reverse()];
+    trace(context, outline, place);
+    context.fill();
+  }
+  context.globalAlpha = 1;
+  for (const { colour, points } of lines) {
+    context.strokeStyle = css(colours[colour]);
+    context.lineWidth = 2;
+    trace(context, points, place);
+    context.stroke();
+  }
+  context.restore();
+}
+
+/** Where a point of the chart's units is on the canvas. */
+function placer(x, y, width, height) {
+  const scaled = y.logarithmic ? Math.log10 : (value) => value, [least, most] = [y.least ?? 0, y.most].map(scaled);
+  return ([at, value]) => [
+    MARGIN.left + ((at - (x.least ?? 0)) / (x.most - (x.least ?? 0))) * (width - MARGIN.left - MARGIN.right),
+    height - MARGIN.bottom - ((scaled(value) - least) / (most - least)) * (height - MARGIN.top - MARGIN.bottom),
+  ];
+}
+
+function trace(context, points, place) {
+  context.beginPath();
+  for (const point of points) context.lineTo(...place(point));
+}
+
+function drawAxes(context, x, y, place, width, height) {
+  context.font = "12px system-ui, sans-serif";
+  context.textBaseline = "middle";
+  for (const value of y.logarithmic ? powers(y) : ticks(y)) {
+    const [, down] = place([x.least ?? 0, value]);
+    context.fillStyle = css(colours.line);
+    context.fillRect(MARGIN.left, Math.round(down), width - MARGIN.left - MARGIN.right, 1);
+    context.fillStyle = css(colours.muted);
+    context.textAlign = "right";
+    context.fillText(tickText(value), MARGIN.left - 5, down);
+  }
+  for (const value of ticks(x)) {
+    context.textAlign = value === (x.least ?? 0) ? "left" : "center";
+    context.fillText(tickText(value), place([value, y.most])[0], height - MARGIN.bottom + 10);
+  }
+  context.textAlign = "right";
+  context.fillText(x.name, width - MARGIN.right, height - 7);
+}
+
+/** A few round numbers that cover the range. */
+function ticks({ least = 0, most }) {
+  const rough = (most - least) / TICKS, power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.99);
+  const first = Math.ceil(least / step);
+  return Array.from({ length: Math.floor(most / step + 1e-9) - first + 1 }, (_, at) => (first + at) * step);
+}
+
+function powers({ least, most }) {
+  const first = Math.ceil(Math.log10(least) - 1e-9), last = Math.floor(Math.log10(most) + 1e-9);
+  return Array.from({ length: last - first + 1 }, (_, at) => 10 ** (first + at));
+}
+
+const tickText = (value) => (value >= 1000 ? value.toLocaleString("en") : String(Number(value.toPrecision(2))));

@@ -1,0 +1,1 @@
+// The ravine: gradient descent, momentum and Nesterov's method on a bowl of two variables.

@@ -1,0 +1,5 @@
+// The Race view: the ravine, and four methods on the digits from the same starts.
+
+function raceView() {
+  return { show() {} };
+}

@@ -1,0 +1,5 @@
+// The Step view: one back-propagation on the reader's digit, stage by stage.
+
+function stepView() {
+  return { show() {} };
+}

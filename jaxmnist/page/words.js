@@ -1,0 +1,19 @@
+// Every text of the page, in the reader's language, out of words.json.
+
+const element = (id) => document.getElementById(id);
+const data = JSON.parse(element("data").textContent);
+let language = "en";
+
+/** The text of that key; each {name} in it becomes the value of that name. */
+function words(key, values = {}) {
+  return data.words[key][language].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+}
+
+/** Write all texts that the page's elements name: data-text, data-label for screen readers, data-hint for the mouse. */
+function translate() {
+  document.documentElement.lang = language;
+  document.title = words("title");
+  for (const [attribute, property] of [["text", "textContent"], ["label", "ariaLabel"], ["hint", "title"]]) {
+    for (const one of document.querySelectorAll(`[data-${attribute}]`)) one[property] = words(one.dataset[attribute]);
+  }
+}
