@@ -24,10 +24,10 @@ MOST_EPOCHS = 8
 class Options:
     """Make a web page on which a network reads what you draw, and learns while you watch.
 
-    The page is one file that needs no server and no internet: open it, send it, keep it. It has four views. Draw: your
-    digit becomes 28×28 pixels as jaxmnist predict makes them, and every neuron and connection shows what it does. Train:
-    a network learns in the page, from scikit-learn's digits or from your own MNIST files. Step: one back-propagation,
-    stage by stage. Race: gradient descent, SGD, momentum and Nesterov's method. All of it in English and Korean.
+    The page is one file that needs no server and no internet: open it, send it, keep it. It has four views, in English
+    and Korean. Draw: your digit becomes 28×28 pixels as jaxmnist predict makes them, and every neuron and connection
+    shows what it does. Train: a network learns in the page, from scikit-learn's digits or your own MNIST files. Step:
+    one back-propagation, stage by stage. Race: gradient descent, SGD, momentum and Nesterov's method.
     """
 
     run: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]", help_behavior_hint="")] = None
