@@ -27,8 +27,8 @@ function showNetwork(diagram, network, passed, read) {
 }
 
 /**
- * Show some of a network's numbers: by layer the circles' { values, signed }, and the lines [matrix, what multiplies its
- * columns] to the next; the digit that is read; and a marked neuron. What is missing stays empty.
+ * Show some of a network's numbers: by layer the circles' { values, signed }, and the lines to the next layer, a matrix
+ * and what multiplies its columns; the digit that is read; and a marked neuron. What is missing stays empty.
  */
 function showPart(diagram, shown) {
   const { sizes } = shown.network, buttons = `${language} ${sizes}`;
@@ -68,8 +68,9 @@ function drawDiagram(diagram) {
   context.clearRect(0, 0, width, height);
   network.layers.forEach((_, at) => {
     if (!lines[at]) return;
+    const [matrix, before = new Float64Array(matrix.inputs).fill(1)] = lines[at];
     const only = chosen?.layer === at + 1 ? chosen.neuron : null, opacity = chosen && only === null ? 0.2 : 1;
-    drawLines(context, strongest(...lines[at], only), layout.points[at], layout.points[at + 1], opacity);
+    drawLines(context, strongest(matrix, before, only), layout.points[at], layout.points[at + 1], opacity);
   });
   drawPixels(context, circles[0].values, layout.pixels);
   for (let layer = 1; layer < network.sizes.length; layer++) {

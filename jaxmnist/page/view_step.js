@@ -1,30 +1,35 @@
 // The Step view: one back-propagation on the reader's digit, stage by stage, and the step of an optimizer after it.
 
-const MOST_ROWS = 16, STRONGEST = 10, KEPT = 0.9, SAMPLE = 3; // rows, momentum μ, and the digit for an empty board
-const STEPS = { sgd: ["θ", "g", "θ′"], momentum: ["θ", "g", "m", "θ′"], nesterov: ["θ", "g", "m", "d", "θ′"] };
+const MOST_ROWS = 17, STRONGEST = 10, KEPT = 0.9, SAMPLE = 3; // rows, momentum μ, and the digit for an empty board
 
-/** Each stage's columns, the last of them its result; a row is a neuron, or one of a neuron's `parameters`. */
+/**
+ * Each stage's columns, the last of them its result, and the result's formula, or which of the cost's it is. Rows are
+ * the neurons of a layer, or a neuron's bias and weights, with the numbers of one symbol as the stage's picture.
+ */
 const STAGES = {
-  pixels: { columns: ["a"] },
+  pixels: { columns: ["a"], formula: "a" },
   sums: { columns: ["z"], formula: "w · x + b" },
   activations: { columns: ["z", "a"], formula: "σ(z)" },
-  ledger: { columns: ["a", "y", "term"] },
-  error: { columns: ["z", "a", "y", "δ"] },
-  levers: { columns: ["x", "w", "δ w", "δ x"], formula: "δ x", parameters: true },
-  wishes: { columns: ["−∂C/∂a"], formula: "Σ −w δ" },
+  outputs: { columns: ["z", "a"], formula: "outputName" },
+  ledger: { columns: ["a", "y", "C"], formula: "formula" },
+  error: { columns: ["z", "a", "y", "δ"], formula: "deltaFormula" },
+  levers: { columns: ["x", "w", "δ · w", "∂C/∂w"], formula: "δ · x", picture: "x" },
+  wishes: { columns: ["−∂C/∂a"], formula: "Σ −w · δ" },
   delta: { columns: ["∂C/∂a", "z", "δ"], formula: "∂C/∂a · σ′(z)" },
-  gradient: { columns: ["x", "∂C/∂w"], formula: "δ x", parameters: true },
-  update: { parameters: true },
-  proof: { columns: ["y", "a", "a′"] },
+  gradient: { columns: ["x", "∂C/∂w"], formula: "δ · x", picture: "∂C/∂w" },
+  sgd: { columns: ["θ", "g", "θ′"], formula: "θ − η · g", picture: "Δθ" },
+  momentum: { columns: ["θ", "g", "m", "θ′"], formula: "θ − η · m", picture: "Δθ" },
+  nesterov: { columns: ["θ", "g", "m", "d", "θ′"], formula: "θ − η · d", picture: "Δθ" },
+  proof: { columns: ["y", "a", "a′"], formula: "a′" },
 };
 
-/** The stages for so many layers, each { kind, layer }: forward, the cost, back, and the step. */
-function stagesOf(last) {
-  const forwards = Array.from({ length: last }, (_, at) => at + 1), backwards = forwards.slice(0, -1).reverse();
+/** The stages for so many layers, each { kind, layer }: forward, the cost, back, and the optimizer's step. */
+function stagesOf(last, optimizer) {
+  const hidden = Array.from({ length: last - 1 }, (_, at) => at + 1);
   const each = (layers, ...kinds) => layers.flatMap((layer) => kinds.map((kind) => ({ kind, layer })));
   return [
-    ...each([0], "pixels"), ...each(forwards, "sums", "activations"), ...each([last], "ledger", "error", "levers"),
-    ...each(backwards, "wishes", "delta"), ...each([last], "gradient", "update", "proof"),
+    ...each([0], "pixels"), ...each(hidden, "sums", "activations"), ...each([last], "sums", "outputs", "ledger", "error"),
+    ...each([last], "levers"), ...each(hidden.reverse(), "wishes", "delta"), ...each([last], "gradient", optimizer, "proof"),
   ];
 }
 
@@ -35,83 +40,67 @@ function stepOn(network, { image, pixels, passed }, label, config) {
   trainStep(state, { images: image, labels: [label] }, [0], { ...config, momentum: KEPT });
   const after = forward(state.network, pixels), costs = [ledger(network, passed, label), ledger(state.network, after, label)];
   const layers = {
-    ...passed, "a′": after.a, y: { [last]: oneHot(label) }, term: { [last]: costs[0].terms }, δ: deltas,
+    ...passed, "a′": after.a, y: { [last]: oneHot(label) }, C: { [last]: costs[0].terms }, δ: deltas,
     "∂C/∂a": sensitivities, "−∂C/∂a": sensitivities.map((slopes) => slopes.map((slope) => -slope)),
   };
   return { network, label, ...config, state, costs, layers };
 }
 
 /** The numbers of a neuron's bias and weights by their symbols; the bias is like a weight whose input is 1. */
-function parametersOf({ network, state, layers: { a, δ } }, layer, neuron) {
+function parametersOf({ network, state, layers }, layer, neuron) {
   const of = (numbers) => {
     const { inputs, weights, biases } = networkOf(network, numbers).layers[layer - 1];
     return [biases[neuron], ...weights.subarray(neuron * inputs, (neuron + 1) * inputs)];
   };
-  const w = of(network.numbers), g = of(state.gradient), x = [1, ...a[layer - 1]];
-  const wishes = w.map((weight, at) => (at ? weight * δ[layer][neuron] : NaN)); // there is no activation before a bias
-  return { x, w, θ: w, "δ w": wishes, "δ x": g, "∂C/∂w": g, g, m: of(state.velocity), d: of(state.ahead), "θ′": of(state.params) };
+  const θ = of(network.numbers), g = of(state.gradient), after = of(state.params), δ = layers.δ[layer][neuron];
+  return {
+    x: [1, ...layers.a[layer - 1]], w: θ, "δ · w": θ.map((w, at) => (at ? δ * w : NaN)), "∂C/∂w": g,
+    θ, g, m: of(state.velocity), d: of(state.ahead), "θ′": after, Δθ: after.map((value, at) => value - θ[at]),
+  };
 }
 
-/** What a stage shows of a layer and a neuron: columns, the result, its sum written out, a picture, the diagram's lines. */
+/** What a stage shows of a layer and a neuron: its columns, a result written out, a picture, and the diagram's lines. */
 function contentOf(step, kind, layer, neuron) {
-  const { network, state, optimizer, layers } = step, { parameters, columns = STEPS[optimizer] } = STAGES[kind];
-  const own = layer ? parametersOf(step, layer, neuron) : null;
-  const numbers = columns.map((symbol) => (parameters ? own[symbol] : layers[symbol][layer])), result = numbers.at(-1);
-  const content = { columns, numbers, parameters, rank: parameters ? own.g : result, picture: result };
+  const { network, state, layers } = step, { columns, picture } = STAGES[kind], own = layer && parametersOf(step, layer, neuron);
+  const numbers = columns.map((symbol) => (picture ? own[symbol] : layers[symbol][layer])), result = numbers.at(-1);
+  const content = { numbers, rank: picture ? own.g : result, picture: picture ? own[picture].slice(1) : result, lines: {} };
+  content.row = picture ? strongestRows(own.g, 1)[0] : neuron;
   if (kind === "sums") {
-    const [b, ...w] = own.w, x = layers.a[layer - 1], picture = w.map((weight, k) => weight * x[k]);
-    const written = `${sumOf(picture, (k) => `${bracketed(w[k])} · ${bracketed(x[k])}`)} + ${bracketed(b)}`;
-    return { ...content, written, picture, lines: { [layer - 1]: [network.layers[layer - 1], x] } };
+    const [b, ...w] = own.w, x = layers.a[layer - 1], each = w.map((weight, k) => weight * x[k]);
+    const written = `${sumOf(each, (k) => `${bracketed(w[k])} · ${bracketed(x[k])}`)} + ${bracketed(b)}`;
+    return { ...content, written, picture: each, lines: { [layer - 1]: [network.layers[layer - 1], x] } };
   }
   if (kind === "wishes") {
-    const { inputs, weights } = network.layers[layer], from = layers.δ[layer + 1];
-    const wishes = weights.map((w, at) => -w * from[Math.floor(at / inputs)]), each = wishes.filter((_, at) => at % inputs === neuron);
-    const picture = [...shares(wishes), ...new Array(inputs).fill(0), ...shares(result)]; // apart from them, their sum
-    const ones = new Float64Array(inputs).fill(1), lines = { [layer]: [{ ...network.layers[layer], weights: wishes }, ones] };
-    return { ...content, lines, written: sumOf(each, (j) => bracketed(each[j])), picture, width: inputs };
+    const { inputs, weights } = network.layers[layer], next = layers.δ[layer + 1];
+    const wishes = weights.map((w, at) => -w * next[Math.floor(at / inputs)]);
+    const each = wishes.filter((_, at) => at % inputs === neuron), lines = { [layer]: [{ ...network.layers[layer], weights: wishes }] };
+    const rows = [...shares(wishes), ...new Array(inputs).fill(0), ...shares(result)]; // apart from them, their sum
+    return { ...content, written: sumOf(each, (j) => bracketed(each[j])), picture: rows, width: inputs, lines };
   }
-  if (kind === "levers") return { ...content, picture: own.x.slice(1) };
-  if (kind === "gradient") return { ...content, picture: own.g.slice(1), lines: state.slopes.map((slopes) => [slopes, new Float64Array(slopes.inputs).fill(1)]) };
-  if (kind === "update") return { ...content, picture: own.w.map((w, at) => own["θ′"][at] - w).slice(1) };
-  return content;
+  return kind === "gradient" ? { ...content, lines: state.slopes.map((slopes) => [slopes]) } : content;
 }
 
-/** A neuron's result, or that in a row of its table, written out: its formula, and the same with numbers. */
-function writtenOut({ network, optimizer, learningRate, layers }, kind, layer, neuron, { columns, numbers, written }, row) {
-  const { outputName, formula, deltaFormula } = COSTS[network.cost];
-  const special = { ledger: formula, error: deltaFormula, update: `θ − η ${STEPS[optimizer].at(-2)}` };
-  if (layer === network.layers.length) special.activations = outputName;
-  const text = special[kind] ?? STAGES[kind].formula, name = columns.at(-1);
-  if (!text) return "";
-  const values = { δ: layers.δ[layer][neuron], η: learningRate }, result = figures(numbers.at(-1)[row]);
+/** A result written out: its formula, and the same with numbers. */
+function writtenOut({ network, learningRate, layers }, kind, { layer, neuron }, { numbers, row, written }) {
+  const { columns, formula } = STAGES[kind], [name] = columns.slice(-1), text = COSTS[network.cost][formula] ?? formula;
+  if (text === name) return ""; // it is given, not computed
+  const values = { δ: layers.δ[layer][neuron], η: learningRate };
   columns.slice(0, -1).forEach((symbol, at) => (values[symbol] = numbers[at][row]));
-  const put = (sum, [symbol, value]) => sum.replaceAll(symbol, bracketed(value));
-  const inNumbers = written ?? Object.entries(values).reduce(put, text).replace(/\((\([^()]*\))\)/g, "$1");
-  return `${name === "term" || name === text ? "" : `${name} = `}${text} = ${inNumbers} = ${result}`;
-}
-
-/** What the circles hold after these stages: the last numbers of every layer. */
-function circlesAfter({ layers }, stages) {
-  const circles = [];
-  for (const { kind, layer } of stages) {
-    const symbol = STAGES[kind].columns?.at(-1), values = layers[symbol]?.[layer];
-    if (values) circles[layer] = { values, signed: !/^a/.test(symbol) };
-  }
-  return circles;
+  const withNumbers = Object.entries(values).reduce((sum, [symbol, value]) => sum.replaceAll(symbol, bracketed(value)), text);
+  const value = figures(numbers.at(-1)[row]);
+  return [name, text, written ?? withNumbers.replace(/\((\([^()]*\))\)/g, "$1"), value].filter((part) => part !== "C").join(" = ");
 }
 
 function stepView(pad, networks) {
   const view = { show, at: null, chosen: null, step: null };
   const select = element("stepping"), slider = element("stage"), label = element("step-label");
-  const choices = networks.flatMap(({ name, moments }) =>
-    moments.map((moment, at) => ({ name, moment, other: moments[at ? 0 : moments.length - 1], trained: moments.at(-1) })),
-  );
-  const first = Math.max(0, choices.findIndex(({ moment: { network } }) => network.cost === "squared_error"));
+  const choices = networks.flatMap(({ name, moments }) => moments.map((moment, at) => ({ name, moments, at, ...moment })));
+  const first = Math.max(0, choices.findIndex(({ network }) => network.cost === "squared_error"));
   const diagram = networkDiagram(element("step-diagram"), (layer, neuron) => {
     view.chosen = { layer, neuron };
     show();
   });
-  const fit = () => (slider.max = stagesOf(choices[select.value].moment.network.layers.length).length - 1);
+  const fit = () => (slider.max = stagesOf(choices[select.value].network.layers.length).length - 1);
   select.append(...choices.map((_, at) => new Option("", at, at === first, at === first)));
   select.addEventListener("input", fit);
   fit();
@@ -126,85 +115,88 @@ function stepView(pad, networks) {
 
   function show() {
     if (pad.state.kind === "nothing") return draw(pad.board, { kind: "sample", ...pad.samples[SAMPLE], smooth: true }, []);
-    choices.forEach(({ name, moment }, at) => (select.options[at].text = `${name}, ${moment.name()}`));
-    const { moment: { network }, other, trained } = choices[select.value];
+    choices.forEach((choice, at) => (select.options[at].text = `${choice.name}, ${choice.moments[choice.at].name()}`));
+    const { moments, at, network } = choices[select.value], other = moments[at ? 0 : moments.length - 1];
     showReading(pad, network, { moment: other.name(), network: other.network });
-    label.value = pad.label ?? largestAt(forward(trained.network, pad.state.pixels).a.at(-1));
+    label.value = pad.label ?? largestAt(forward(moments.at(-1).network, pad.state.pixels).a.at(-1));
     const config = { optimizer: element("step-optimizer").value, learningRate: numberIn(element("step-rate")) };
+    const stages = stagesOf(network.layers.length, config.optimizer).slice(0, slider.valueAsNumber + 1);
     view.step = stepOn(network, pad.state, Number(label.value), config);
-    const isNew = view.at !== slider.value;
+    if (view.at !== slider.value && !STAGES[stages.at(-1).kind].picture) view.chosen = null;
+    showStage(view, diagram, stages);
+    if (view.at !== slider.value) speak(`${element("stage-title").textContent}. ${element("stage-text").textContent}`);
     view.at = slider.value;
-    showStage(view, diagram, stagesOf(network.layers.length).slice(0, slider.valueAsNumber + 1), isNew);
   }
   return view;
 }
 
-/** Show the last of these stages: about the neuron that the reader has chosen, if its number is known by then. */
-function showStage(view, diagram, stages, isNew) {
-  const { step } = view, { network } = step, { kind, layer } = stages.at(-1), { parameters, columns } = STAGES[kind];
-  if (isNew && !parameters) view.chosen = null;
-  const known = parameters || stages.some((stage) => stage.kind === kind && stage.layer === view.chosen?.layer);
-  const strongest = () => strongestRows(step.layers[columns.at(-1)][layer], 1)[0];
-  const usual = { layer, neuron: layer === network.layers.length ? step.label : strongest() };
-  const chosen = (known && view.chosen) || usual, content = contentOf(step, kind, chosen.layer, chosen.neuron);
-  const read = kind === "proof" ? largestAt(step.layers["a′"].at(-1)) : null;
-  showPart(diagram, { network, circles: circlesAfter(step, stages), lines: content.lines ?? [], read, marked: chosen });
-  const row = parameters ? strongestRows(content.rank, 1)[0] : chosen.neuron;
-  describeStage(step, kind, chosen, content, row);
+/** Show the last of these stages, about the neuron that the reader chose if its number is known by then. */
+function showStage({ step, chosen }, diagram, stages) {
+  const { network, label, costs, layers } = step, last = network.layers.length, { kind, layer } = stages.at(-1), circles = [];
+  for (const stage of stages) {
+    const symbol = STAGES[stage.kind].columns.at(-1), values = layers[symbol]?.[stage.layer];
+    if (values) circles[stage.layer] = { values, signed: !symbol.startsWith("a") };
+  }
+  if (kind === "proof") layers["a′"].forEach((values, at) => (circles[at] = { values }));
+  const known = STAGES[kind].picture || stages.some((stage) => stage.kind === kind && stage.layer === chosen?.layer);
+  const usual = layer === last ? label : strongestRows(circles[layer].values, 1)[0];
+  const marked = (known && chosen) || { layer, neuron: usual }, content = contentOf(step, kind, marked.layer, marked.neuron);
+  const read = largestAt(layers["a′"].at(-1)), name = marked.layer ? neuronName(network.sizes, marked.layer, marked.neuron) : "";
+  showPart(diagram, { network, circles, lines: content.lines, read: kind === "proof" ? read : null, marked });
+  const values = {
+    layer: words(marked.layer === last ? "step.last" : "step.hidden", marked), neuron: name, label, read,
+    before: figures(costs[0].cost), after: figures(costs[1].cost), ...COSTS[network.cost],
+  };
+  const slider = element("stage"), place = `${stages.length}/${Number(slider.max) + 1}`, about = words(`step.${kind}.picture`, values);
+  element("stage-title").textContent = slider.ariaValueText = `${place} ${words(`step.${kind}`, values)}`;
+  element("stage-text").textContent = words(`step.${kind}.text`, values);
+  element("step-written").textContent = writtenOut(step, kind, marked, content);
+  element("step-about").textContent = about;
+  element("step-update").hidden = stages.length < Number(slider.max);
+  showRows(content, STAGES[kind], marked.layer, STAGES[kind].picture ? name : values.layer, values.formula);
+  showPicture(content, about);
 }
 
-/** Write a stage's words, its numbers as a table and one of them written out, and draw its picture. */
-function describeStage(step, kind, { layer, neuron }, content, row) {
-  const { network: { sizes, cost }, label, costs } = step, { picture, width, numbers } = content, slider = element("stage");
-  const names = {
-    layer: words(layer === sizes.length - 1 ? "step.outputs" : "step.hidden", { layer }), label, read: largestAt(step.layers["a′"].at(-1)),
-    neuron: layer ? neuronName(sizes, layer, neuron) : "", before: figures(costs[0].cost), after: figures(costs[1].cost), ...COSTS[cost],
-  };
-  const about = words(`step.${kind}.picture`, names), title = words(`step.${kind}`, names);
-  element("stage-title").textContent = slider.ariaValueText = `${slider.valueAsNumber + 1}/${Number(slider.max) + 1} ${title}`;
-  element("stage-text").textContent = words(`step.${kind}.text`, names);
-  element("step-written").textContent = writtenOut(step, kind, layer, neuron, content, row);
-  element("step-about").textContent = about;
-  element("step-update").hidden = !["update", "proof"].includes(kind);
-  showRows(content, layer, row, content.parameters ? names.neuron : names.layer);
+/** Draw a stage's picture: a map of 28×28, rows of wishes, or bars. */
+function showPicture({ picture, width, rank }, about) {
   const square = !width && picture.length === SIDE * SIDE, canvas = element(square ? "step-map" : "step-bars");
   [element("step-map").hidden, element("step-bars").hidden] = [!square, square];
   if (square || width) drawMap(canvas, picture, width);
   else drawBars(canvas, picture);
-  canvas.ariaLabel = words("step.picture", { about, ...rangeOf(numbers.at(-1).filter((value) => !Number.isNaN(value))) });
+  canvas.ariaLabel = words("step.picture", { about, ...rangeOf(width ? rank : picture) });
 }
 
-/** Show the columns of a stage, of a long layer only the strongest rows. */
-function showRows({ columns, numbers, parameters, rank }, layer, chosen, name) {
-  const { caption, tHead, tBodies } = element("step-rows"), most = rank.length > MOST_ROWS;
-  const offset = parameters ? 1 : 0, cell = (tag, textContent) => Object.assign(document.createElement(tag), { textContent });
+/** Show a stage's columns as a table; of a long layer, only the strongest rows. */
+function showRows({ numbers, rank, row: marked }, { columns, picture }, layer, name, term) {
+  const { caption, tHead, tBodies } = element("step-rows"), cut = rank.length > MOST_ROWS, offset = picture ? 1 : 0;
   const nameOf = (at) => (layer > offset ? at - offset : `${Math.floor((at - offset) / SIDE)}, ${(at - offset) % SIDE}`);
-  const line = (...cells) => {
-    const row = document.createElement("tr");
-    row.append(...cells);
+  const line = (tag, texts, className = "") => {
+    const row = Object.assign(document.createElement("tr"), { className });
+    row.append(...texts.map((textContent, at) => Object.assign(document.createElement(at ? tag : "th"), { textContent })));
     return row;
   };
-  caption.textContent = words(most ? "step.strongest" : "step.all", { name, count: STRONGEST, of: rank.length });
-  tHead.replaceChildren(line(cell("td"), ...columns.map((symbol) => cell("th", symbol))));
-  tBodies[0].replaceChildren(
-    ...strongestRows(rank, most ? STRONGEST : MOST_ROWS).map((at) => {
-      const row = line(cell("th", at < offset ? "b" : nameOf(at)), ...numbers.map((values) => cell("td", figures(values[at]))));
-      row.classList.toggle("read", at === chosen);
-      return row;
-    }),
-  );
+  caption.textContent = cut ? words("step.strongest", { name, count: STRONGEST, of: rank.length }) : name;
+  tHead.replaceChildren(line("th", ["#", ...columns.map((symbol) => (symbol === "C" ? term : symbol))]));
+  const rows = strongestRows(rank, cut ? STRONGEST : MOST_ROWS);
+  const texts = (at) => [at < offset ? "b" : nameOf(at), ...numbers.map((values) => figures(values[at]))];
+  tBodies[0].replaceChildren(...rows.map((at) => line("td", texts(at), at === marked ? "read" : "")));
 }
 
-const figures = (value) =>
-  Number.isInteger(value) ? short(value, 0) : Math.abs(value) < 0.01 ? value.toExponential(1).replaceAll("-", "−") : short(value);
+/** A number in a few characters: three decimals, or a power of ten. */
+function figures(value) {
+  if (Number.isNaN(value)) return "–";
+  if (Number.isInteger(value)) return short(value, 0);
+  return Math.abs(value) < 0.01 ? value.toExponential(1).replaceAll("-", "−") : short(value);
+}
+
 const bracketed = (value) => (value < 0 ? `(${figures(value)})` : figures(value));
 const shares = (values) => values.map((value) => value / (largestSize(values) || 1));
 
-/** The indices of the largest values, whatever their sign, in their order. */
+/** The places of the largest numbers, whatever their sign, in their order. */
 function strongestRows(values, most) {
   const bySize = [...values.keys()].sort((one, other) => Math.abs(values[other]) - Math.abs(values[one]));
   return bySize.slice(0, most).sort((one, other) => one - other);
 }
 
-/** A sum's largest three parts, as text, and a sign that there are more. */
+/** The largest three parts of a sum, as texts, and whether there are more. */
 const sumOf = (values, textOf) => strongestRows(values, 3).map(textOf).join(" + ") + (values.length > 3 ? " + …" : "");
