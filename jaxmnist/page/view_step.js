@@ -94,11 +94,12 @@ function writtenOut({ network, learningRate, layers }, kind, { layer, neuron }, 
 function stepView(pad, networks) {
   const view = { show, at: null, chosen: null, step: null };
   const select = element("stepping"), slider = element("stage"), label = element("step-label");
-  const choices = networks.flatMap(({ name, moments }) => moments.map((moment, at) => ({ name, moments, at, ...moment })));
+  const choices = networks.flatMap(({ name, moments }) => moments.map(({ network }, at) => ({ name, moments, at, network })));
   const first = Math.max(0, choices.findIndex(({ network }) => network.cost === "squared_error"));
-  const diagram = networkDiagram(element("step-diagram"), (layer, neuron) => {
+  const diagram = networkDiagram(element("step-diagram"), (layer, neuron, steady) => {
     view.chosen = { layer, neuron };
     show();
+    if (steady) speak(`${neuronName(view.step.network.sizes, layer, neuron)}: ${element("step-written").textContent}`);
   });
   const fit = () => (slider.max = stagesOf(choices[select.value].network.layers.length).length - 1);
   select.append(...choices.map((_, at) => new Option("", at, at === first, at === first)));
@@ -190,7 +191,12 @@ function figures(value) {
 }
 
 const bracketed = (value) => (value < 0 ? `(${figures(value)})` : figures(value));
-const shares = (values) => values.map((value) => value / (largestSize(values) || 1));
+
+/** Numbers as shares of the largest of them. */
+function shares(values) {
+  const most = largestSize(values) || 1;
+  return values.map((value) => value / most);
+}
 
 /** The places of the largest numbers, whatever their sign, in their order. */
 function strongestRows(values, most) {
