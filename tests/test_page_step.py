@@ -35,10 +35,10 @@ def assert_shown(texts, expected):
 
 def table(shown):
     """The columns of the stage's table by their headings, each a list of texts; and the names of its rows."""
-    heads, rows = (shown.locator(f"#step-rows {part} tr").all() for part in ("thead", "tbody"))
-    names = heads[0].locator("th").all_inner_texts()[1:]
-    cells = [row.locator("th, td").all_inner_texts() for row in rows]
-    return {name: [row[at + 1] for row in cells] for at, name in enumerate(names)}, [row[0] for row in cells]
+    (_corner, *heads), *rows = shown.locator("#step-rows").evaluate(
+        "(table) => Array.from(table.rows, ({ cells }) => Array.from(cells, (cell) => cell.textContent))"
+    )
+    return {head: [row[at] for row in rows] for at, head in enumerate(heads, 1)}, [row[0] for row in rows]
 
 
 def title(shown):
@@ -59,7 +59,14 @@ def expected_of(saved, image, label):
     asked = [None] + [
         -jax.grad(example_cost, 1)(params[at:], a[at], target, activation, cost) for at in range(1, len(params))
     ]
-    return z, a, COSTS[cost].terms(z[-1], target), gradient, asked, float(example_cost(params, image, target, activation, cost))
+    return (
+        z,
+        a,
+        COSTS[cost].terms(z[-1], target),
+        gradient,
+        asked,
+        float(example_cost(params, image, target, activation, cost)),
+    )
 
 
 def check_stages(shown, saved, image, label):
@@ -74,7 +81,10 @@ def check_stages(shown, saved, image, label):
     columns += [{"a": a[-1], "y": target, formula: terms}]
     columns += [{"z": z[-1], "a": a[-1], "y": target, "δ": gradient[-1].biases}, {}]
     for layer in range(last - 1, 0, -1):
-        columns += [{"−∂C/∂a": asked[layer]}, {"∂C/∂a": -asked[layer], "z": z[layer - 1], "δ": gradient[layer - 1].biases}]
+        columns += [
+            {"−∂C/∂a": asked[layer]},
+            {"∂C/∂a": -asked[layer], "z": z[layer - 1], "δ": gradient[layer - 1].biases},
+        ]
     for at, expected in enumerate(columns):
         assert shown.locator("#stage").input_value() == str(at)
         shown_columns, _names = table(shown)
@@ -88,9 +98,7 @@ def check_stages(shown, saved, image, label):
 
 
 @slow
-@pytest.mark.parametrize(
-    ("activation", "cost"), [("sigmoid", "squared_error"), ("silu", "cross_entropy")]
-)
+@pytest.mark.parametrize(("activation", "cost"), [("sigmoid", "squared_error"), ("silu", "cross_entropy")])
 def test_every_stage_shows_jaxs_numbers(opened, activation, cost):
     saved = network(activation=activation, cost=cost, seed=4)
     shown = opened(saved, address="#step?stepping=1")  # after training
@@ -127,14 +135,17 @@ def test_the_step_and_its_proof_are_jaxs(opened, optimizer, activation, cost):
     made = OPTIMIZERS[optimizer](0.2)
     updates, _state = made.update(gradient, made.init(saved.params))
     after = apply_updates(saved.params, updates)
-    columns, names = table(shown)
+    columns, _names = table(shown)
 
     def of_output(params):
         return np.concatenate([params[-1].biases[7:8], params[-1].weights[7]])
 
     g = of_output(gradient)
     expected = {"θ": of_output(saved.params), "g": g, "m": g, "d": 1.9 * g, "θ′": of_output(after)}
-    assert list(columns) == {"sgd": ["θ", "g", "θ′"], "momentum": ["θ", "g", "m", "θ′"], "nesterov": list(expected)}[optimizer]
+    assert (
+        list(columns)
+        == {"sgd": ["θ", "g", "θ′"], "momentum": ["θ", "g", "m", "θ′"], "nesterov": list(expected)}[optimizer]
+    )
     for name, texts in columns.items():
         assert_shown(texts, expected[name])
     shown.get_by_role("button", name="Forward ›").click()
@@ -230,13 +241,13 @@ def test_the_label_is_the_readers_or_what_the_trained_network_reads(opened):
 
 
 ALL_STAGES = """() => {
-  const slider = document.getElementById("stage"), seen = [];
+  const slider = document.getElementById("stage"), seen = [], all = (path) => [...document.querySelectorAll(path)];
   for (slider.value = 0; ; slider.stepUp()) {
     slider.dispatchEvent(new Event("input", { bubbles: true }));
-    const texts = Array.from(document.querySelectorAll("#step-rows td"), (cell) => cell.textContent);
-    const pictures = Array.from(document.querySelectorAll(".stepping [role=img]:not([hidden])"), ({ ariaLabel }) => ariaLabel);
+    const texts = all("#step-rows td").map((cell) => cell.textContent), rows = all("#step-rows tr").length;
+    const pictures = all(".stepping [role=img]:not([hidden])").map(({ ariaLabel }) => ariaLabel);
     const words = document.querySelector(".stepping").innerText + pictures;
-    seen.push({ width: document.documentElement.scrollWidth, texts, words, rows: document.querySelectorAll("#step-rows tr").length });
+    seen.push({ width: document.documentElement.scrollWidth, texts, words, rows });
     if (slider.value === slider.max) return seen;
   }
 }"""
@@ -246,7 +257,11 @@ ALL_STAGES = """() => {
 @pytest.mark.parametrize("sizes", [(784, 10), (784, 300, 200, 10), (784, *[16] * 12, 10)])
 def test_every_stage_of_any_network_fits_and_is_korean(opened, sizes):
     name = "ㄱ-ㄴ" * 30
-    shown = opened(network(sizes, cost="cross_entropy"), content={"name": name}, address="#step?language=ko&step-optimizer=nesterov")
+    shown = opened(
+        network(sizes, cost="cross_entropy"),
+        content={"name": name},
+        address="#step?language=ko&step-optimizer=nesterov",
+    )
     for width in (360, 1280):
         shown.set_viewport_size({"width": width, "height": 800})
         stages = shown.evaluate(ALL_STAGES)
