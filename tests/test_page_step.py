@@ -91,6 +91,12 @@ def check_stages(shown, saved, image, label):
         for name, values in expected.items():
             if values is not None:
                 assert_shown(shown_columns[name], values)
+        if "−∂C/∂a" in expected:  # what each neuron of the next layer asks of the strongest
+            layer = int(title(shown).split()[3].strip(":"))
+            k = int(np.argmax(np.abs(asked[layer])))
+            wishes = -saved.params[layer].weights[:, k] * gradient[layer].biases
+            texts = shown.locator("#step-written").inner_text().split(" = ")[2].split(" + ")
+            assert_shown([text.strip("()") for text in texts[:3]], wishes[np.sort(np.argsort(-np.abs(wishes))[:3])])
         if formula in expected:
             assert f"C = {cost:.3f}." in shown.locator("#stage-text").inner_text()
         forward.click()
@@ -226,6 +232,33 @@ def test_stages_are_reached_by_mouse_keyboard_and_address(opened):
 
 
 @slow
+def test_circles_are_empty_until_their_numbers_are_known(opened):
+    shown = opened(network(seed=4), address="#step?sample=3")
+    colour = """(place) => {
+      const canvas = document.querySelector("#step-diagram canvas"), box = canvas.getBoundingClientRect();
+      const one = document.querySelector(`#step-diagram [data-layer="${place[0]}"][data-neuron="${place[1]}"]`);
+      const { left, top, width } = one.getBoundingClientRect(), scale = canvas.width / box.width;
+      const [x, y] = [left - box.left + width / 2, top - box.top + width / 2].map((at) => Math.round(at * scale));
+      const pixel = new OffscreenCanvas(1, 1).getContext("2d");
+      pixel.drawImage(canvas, -x, -y);
+      return [...pixel.getImageData(0, 0, 1, 1).data].slice(0, 3);
+    }"""
+    paper, seen = [255, 255, 255], []
+    for _stage in range(9):
+        seen.append([shown.evaluate(colour, [layer, 3]) for layer in (1, 2, 3)])
+        shown.get_by_role("button", name="Forward ›").click()
+    empty = [[colour in (paper, [0, 0, 0]) for colour in colours] for colours in seen]
+    assert empty[0] == [True, True, True]
+    assert empty[1] == empty[2] == [False, True, True]
+    assert empty[3] == empty[4] == [False, False, True]
+    assert empty[5:] == [[False, False, False]] * 4
+    red, green, blue = seen[6][2]
+    assert max(red, green, blue) - min(red, green, blue) < 20  # an activation is grey
+    red, _green, blue = seen[8][2]
+    assert red > blue + 50  # δ of the right output is below 0, and so orange
+
+
+@slow
 def test_the_label_is_the_readers_or_what_the_trained_network_reads(opened):
     shown = opened(load_network("source"), address="#step?stage=7")
     draw(shown, THREE)
@@ -238,6 +271,18 @@ def test_the_label_is_the_readers_or_what_the_trained_network_reads(opened):
     shown.locator("#board").focus()
     shown.keyboard.press("5")
     assert shown.locator("#step-label").input_value() == "5"
+
+
+@slow
+def test_another_network_and_nothing_drawn_keep_the_stage(opened):
+    shown = opened(network((784, 16, 16, 10)), network((784, 12, 10)), address="#step?stage=14&sample=5")
+    shown.locator('#step-diagram [data-layer="2"][data-neuron="15"]').hover()
+    assert "Hidden layer 2, neuron 15" in shown.locator("#step-rows caption").inner_text()
+    shown.locator("#stepping").select_option("2")  # has no such neuron, and only 13 stages
+    assert shown.locator("#stage-title").inner_text() == "13/13 The proof: the same digit again"
+    shown.locator("#board").focus()
+    shown.locator("#clear").click()
+    assert shown.locator("#step-label").input_value() == "3"
 
 
 ALL_STAGES = """() => {

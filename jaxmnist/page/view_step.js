@@ -101,11 +101,13 @@ function stepView(pad, networks) {
     show();
     if (steady) speak(`${neuronName(view.step.network.sizes, layer, neuron)}: ${element("step-written").textContent}`);
   });
-  const fit = () => (slider.max = stagesOf(choices[select.value].network.layers.length).length - 1);
+  const fit = () => {
+    slider.max = stagesOf(choices[select.value].network.layers.length).length - 1;
+    view.chosen = null; // the other network may not have it
+  };
   select.append(...choices.map((_, at) => new Option("", at, at === first, at === first)));
   select.addEventListener("input", fit);
   fit();
-  label.append(...TARGETS.map((_, digit) => new Option(digit)));
   label.addEventListener("input", () => pad.choose(Number(label.value)));
   for (const button of document.querySelectorAll("[data-steps]")) {
     button.addEventListener("click", () => {
