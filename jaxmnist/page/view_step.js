@@ -26,10 +26,10 @@ const STAGES = {
 /** The stages for so many layers, each { kind, layer }: forward, the cost, back, and the optimizer's step. */
 function stagesOf(last, optimizer) {
   const hidden = Array.from({ length: last - 1 }, (_, at) => at + 1);
-  const each = (layers, ...kinds) => layers.flatMap((layer) => kinds.map((kind) => ({ kind, layer })));
+  const each = (layers, kinds) => layers.flatMap((layer) => kinds.split(" ").map((kind) => ({ kind, layer })));
   return [
-    ...each([0], "pixels"), ...each(hidden, "sums", "activations"), ...each([last], "sums", "outputs", "ledger", "error"),
-    ...each([last], "levers"), ...each(hidden.reverse(), "wishes", "delta"), ...each([last], "gradient", optimizer, "proof"),
+    ...each([0], "pixels"), ...each(hidden, "sums activations"), ...each([last], "sums outputs ledger error levers"),
+    ...each(hidden.reverse(), "wishes delta"), ...each([last], `gradient ${optimizer} proof`),
   ];
 }
 
@@ -38,11 +38,12 @@ function stepOn(network, { image, pixels, passed }, label, config) {
   const { deltas, sensitivities } = costGradient(network, passed, label), last = network.layers.length;
   const state = stateOf(network, Float32Array.from(network.numbers));
   trainStep(state, { images: image, labels: [label] }, [0], { ...config, momentum: KEPT });
-  const after = forward(state.network, pixels), costs = [ledger(network, passed, label), ledger(state.network, after, label)];
+  const after = forward(state.network, pixels), before = ledger(network, passed, label);
   const layers = {
-    ...passed, "a′": after.a, y: { [last]: oneHot(label) }, C: { [last]: costs[0].terms }, δ: deltas,
+    ...passed, "a′": after.a, y: { [last]: oneHot(label) }, C: { [last]: before.terms }, δ: deltas,
     "∂C/∂a": sensitivities, "−∂C/∂a": sensitivities.map((slopes) => slopes.map((slope) => -slope)),
   };
+  const costs = [before.cost, ledger(state.network, after, label).cost].map(figures);
   return { network, label, ...config, state, costs, layers };
 }
 
@@ -59,42 +60,43 @@ function parametersOf({ network, state, layers }, layer, neuron) {
   };
 }
 
-/** What a stage shows of a layer and a neuron: its columns, a result written out, a picture, and the diagram's lines. */
+/** What a stage shows of a layer and a neuron: numbers, a sum written out, a picture, and the diagram's lines. */
 function contentOf(step, kind, layer, neuron) {
-  const { network, state, layers } = step, { columns, picture } = STAGES[kind], own = layer && parametersOf(step, layer, neuron);
+  const { network, state, layers } = step, { columns, picture } = STAGES[kind], x = layers.a[layer - 1];
+  const own = layer && parametersOf(step, layer, neuron), next = network.layers[layer];
   const numbers = columns.map((symbol) => (picture ? own[symbol] : layers[symbol][layer])), result = numbers.at(-1);
-  const content = { numbers, rank: picture ? own.g : result, picture: picture ? own[picture].slice(1) : result, lines: {} };
-  content.row = picture ? strongestRows(own.g, 1)[0] : neuron;
+  const content = { numbers, rank: result, row: neuron, picture: result, lines: {} };
   if (kind === "sums") {
-    const [b, ...w] = own.w, x = layers.a[layer - 1], each = w.map((weight, k) => weight * x[k]);
+    const [b, ...w] = own.w, each = w.map((weight, k) => weight * x[k]), lines = [network.layers[layer - 1], x];
     const written = `${sumOf(each, (k) => `${bracketed(w[k])} · ${bracketed(x[k])}`)} + ${bracketed(b)}`;
-    return { ...content, written, picture: each, lines: { [layer - 1]: [network.layers[layer - 1], x] } };
+    return { ...content, written, picture: each, lines: { [layer - 1]: lines } };
   }
   if (kind === "wishes") {
-    const { inputs, weights } = network.layers[layer], next = layers.δ[layer + 1];
-    const wishes = weights.map((w, at) => -w * next[Math.floor(at / inputs)]);
-    const each = wishes.filter((_, at) => at % inputs === neuron), lines = { [layer]: [{ ...network.layers[layer], weights: wishes }] };
+    const { inputs } = next, wishes = next.weights.map((w, at) => -w * layers.δ[layer + 1][Math.floor(at / inputs)]);
+    const each = wishes.filter((_, at) => at % inputs === neuron), written = sumOf(each, (j) => bracketed(each[j]));
     const rows = [...shares(wishes), ...new Array(inputs).fill(0), ...shares(result)]; // apart from them, their sum
-    return { ...content, written: sumOf(each, (j) => bracketed(each[j])), picture: rows, width: inputs, lines };
+    return { ...content, written, picture: rows, width: inputs, lines: { [layer]: [{ ...next, weights: wishes }] } };
   }
+  if (picture) Object.assign(content, { rank: own.g, row: strongestRows(own.g, 1)[0], picture: own[picture].slice(1) });
   return kind === "gradient" ? { ...content, lines: state.slopes.map((slopes) => [slopes]) } : content;
 }
 
 /** A result written out: its formula, and the same with numbers. */
 function writtenOut({ network, learningRate, layers }, kind, { layer, neuron }, { numbers, row, written }) {
-  const { columns, formula } = STAGES[kind], [name] = columns.slice(-1), text = COSTS[network.cost][formula] ?? formula;
+  const { columns, formula } = STAGES[kind], name = columns.at(-1), text = COSTS[network.cost][formula] ?? formula;
   if (text === name) return ""; // it is given, not computed
-  const values = { δ: layers.δ[layer][neuron], η: learningRate };
-  columns.slice(0, -1).forEach((symbol, at) => (values[symbol] = numbers[at][row]));
-  const withNumbers = Object.entries(values).reduce((sum, [symbol, value]) => sum.replaceAll(symbol, bracketed(value)), text);
-  const value = figures(numbers.at(-1)[row]);
-  return [name, text, written ?? withNumbers.replace(/\((\([^()]*\))\)/g, "$1"), value].filter((part) => part !== "C").join(" = ");
+  const known = [["δ", layers.δ[layer][neuron]], ["η", learningRate]];
+  known.push(...columns.slice(0, -1).map((symbol, at) => [symbol, numbers[at][row]]));
+  const inserted = known.reduce((sum, [symbol, value]) => sum.replaceAll(symbol, bracketed(value)), text);
+  const parts = [text, written ?? inserted.replace(/\((\([^()]*\))\)/g, "$1"), figures(numbers.at(-1)[row])];
+  return (name === "C" ? parts : [name, ...parts]).join(" = ");
 }
 
 function stepView(pad, networks) {
   const view = { show, at: null, chosen: null, step: null };
   const select = element("stepping"), slider = element("stage"), label = element("step-label");
-  const choices = networks.flatMap(({ name, moments }) => moments.map(({ network }, at) => ({ name, moments, at, network })));
+  const choicesOf = ({ name, moments }) => moments.map(({ network }, at) => ({ name, moments, at, network }));
+  const choices = networks.flatMap(choicesOf);
   const first = Math.max(0, choices.findIndex(({ network }) => network.cost === "squared_error"));
   const diagram = networkDiagram(element("step-diagram"), (layer, neuron, steady) => {
     view.chosen = { layer, neuron };
@@ -117,7 +119,8 @@ function stepView(pad, networks) {
   }
 
   function show() {
-    if (pad.state.kind === "nothing") return draw(pad.board, { kind: "sample", ...pad.samples[SAMPLE], smooth: true }, []);
+    const sample = { kind: "sample", ...pad.samples[SAMPLE], smooth: true };
+    if (pad.state.kind === "nothing") return draw(pad.board, sample, []); // which shows it
     choices.forEach((choice, at) => (select.options[at].text = `${choice.name}, ${choice.moments[choice.at].name()}`));
     const { moments, at, network } = choices[select.value], other = moments[at ? 0 : moments.length - 1];
     showReading(pad, network, { moment: other.name(), network: other.network });
@@ -135,7 +138,8 @@ function stepView(pad, networks) {
 
 /** Show the last of these stages, about the neuron that the reader chose if its number is known by then. */
 function showStage({ step, chosen }, diagram, stages) {
-  const { network, label, costs, layers } = step, last = network.layers.length, { kind, layer } = stages.at(-1), circles = [];
+  const { network, label, costs, layers } = step, last = network.layers.length, { kind, layer } = stages.at(-1);
+  const circles = [];
   for (const stage of stages) {
     const symbol = STAGES[stage.kind].columns.at(-1), values = layers[symbol]?.[stage.layer];
     if (values) circles[stage.layer] = { values, signed: !symbol.startsWith("a") };
@@ -143,15 +147,18 @@ function showStage({ step, chosen }, diagram, stages) {
   if (kind === "proof") layers["a′"].forEach((values, at) => (circles[at] = { values }));
   const known = STAGES[kind].picture || stages.some((stage) => stage.kind === kind && stage.layer === chosen?.layer);
   const usual = layer === last ? label : strongestRows(circles[layer].values, 1)[0];
-  const marked = (known && chosen) || { layer, neuron: usual }, content = contentOf(step, kind, marked.layer, marked.neuron);
-  const read = largestAt(layers["a′"].at(-1)), name = marked.layer ? neuronName(network.sizes, marked.layer, marked.neuron) : "";
+  const marked = (known && chosen) || { layer, neuron: usual };
+  const content = contentOf(step, kind, marked.layer, marked.neuron);
+  const name = marked.layer ? neuronName(network.sizes, marked.layer, marked.neuron) : "";
+  const read = largestAt(layers["a′"].at(-1));
   showPart(diagram, { network, circles, lines: content.lines, read: kind === "proof" ? read : null, marked });
   const values = {
     layer: words(marked.layer === last ? "step.last" : "step.hidden", marked), neuron: name, label, read,
-    before: figures(costs[0].cost), after: figures(costs[1].cost), ...COSTS[network.cost],
+    before: costs[0], after: costs[1], ...COSTS[network.cost],
   };
-  const slider = element("stage"), place = `${stages.length}/${Number(slider.max) + 1}`, about = words(`step.${kind}.picture`, values);
-  element("stage-title").textContent = slider.ariaValueText = `${place} ${words(`step.${kind}`, values)}`;
+  const slider = element("stage"), about = words(`step.${kind}.picture`, values);
+  const title = `${stages.length}/${Number(slider.max) + 1} ${words(`step.${kind}`, values)}`;
+  element("stage-title").textContent = slider.ariaValueText = title;
   element("stage-text").textContent = words(`step.${kind}.text`, values);
   element("step-written").textContent = writtenOut(step, kind, marked, content);
   element("step-about").textContent = about;
@@ -172,16 +179,17 @@ function showPicture({ picture, width, rank }, about) {
 /** Show a stage's columns as a table; of a long layer, only the strongest rows. */
 function showRows({ numbers, rank, row: marked }, { columns, picture }, layer, name, term) {
   const { caption, tHead, tBodies } = element("step-rows"), cut = rank.length > MOST_ROWS, offset = picture ? 1 : 0;
-  const nameOf = (at) => (layer > offset ? at - offset : `${Math.floor((at - offset) / SIDE)}, ${(at - offset) % SIDE}`);
+  const nameOf = (place) => (layer > offset ? place : `${Math.floor(place / SIDE)}, ${place % SIDE}`);
+  const made = (tag, properties) => Object.assign(document.createElement(tag), properties);
   const line = (tag, texts, className = "") => {
-    const row = Object.assign(document.createElement("tr"), { className });
-    row.append(...texts.map((textContent, at) => Object.assign(document.createElement(at ? tag : "th"), { textContent })));
+    const row = made("tr", { className });
+    row.append(...texts.map((textContent, at) => made(at ? tag : "th", { textContent })));
     return row;
   };
   caption.textContent = cut ? words("step.strongest", { name, count: STRONGEST, of: rank.length }) : name;
   tHead.replaceChildren(line("th", ["#", ...columns.map((symbol) => (symbol === "C" ? term : symbol))]));
   const rows = strongestRows(rank, cut ? STRONGEST : MOST_ROWS);
-  const texts = (at) => [at < offset ? "b" : nameOf(at), ...numbers.map((values) => figures(values[at]))];
+  const texts = (at) => [at < offset ? "b" : nameOf(at - offset), ...numbers.map((values) => figures(values[at]))];
   tBodies[0].replaceChildren(...rows.map((at) => line("td", texts(at), at === marked ? "read" : "")));
 }
 
