@@ -57,18 +57,6 @@ function drawMap(canvas, values) {
   context.drawImage(pictureOf(values.map((value) => value / most), colours.positive), 0, 0, width, height);
 }
 
-/** Signed numbers, 784 after 784, as a grid of pictures on a canvas, all on one scale. */
-function drawMaps(canvas, values) {
-  const { context, width, height } = fitted(canvas), columns = width > 2 * height ? 8 : 4, side = width / columns;
-  const most = largestSize(values) || 1;
-  context.clearRect(0, 0, width, height);
-  context.imageSmoothingEnabled = false;
-  for (let at = 0; at < values.length / SIDE ** 2; at++) {
-    const picture = pictureOf(values.subarray(at * SIDE ** 2, (at + 1) * SIDE ** 2).map((value) => value / most), colours.positive);
-    context.drawImage(picture, (at % columns) * side + 1, Math.floor(at / columns) * side + 1, side - 2, side - 2);
-  }
-}
-
 /** Signed numbers as bars on a canvas, up or down from a line in the middle, numbered from 0 where there is room. */
 function drawBars(canvas, values) {
   const { context, width, height } = fitted(canvas);
