@@ -7,8 +7,8 @@ const TOLD = 5000; // milliseconds between what a screen reader is told
 
 /** Train on the page's `digits`, { train, test }, which are null until they are unpacked, or on the reader's files. */
 function trainView(pad, digits) {
-  const view = { sets: digits, problem: null, run: null, show, leave: () => view.run.stop && pause() };
   const section = document.querySelector(".training"), config = { ...SOURCE };
+  const view = { sets: digits, problem: null, run: null, show };
   let painted = 0, told = 0;
 
   function show(anew) {
@@ -16,37 +16,34 @@ function trainView(pad, digits) {
       config[control.name] = control.type === "number" ? numberIn(control) : control.value;
     }
     config.batchSize = Math.min(config.batchSize, view.sets.train?.labels.length ?? Infinity);
-    if (anew || view.run?.sets !== view.sets || view.run.seed !== config.seed) {
-      view.run?.stop?.();
-      view.run = newRun(view.sets, config);
-    }
+    if (anew || view.run?.sets !== view.sets || view.run.seed !== config.seed) view.run = newRun(view.sets, config);
     showTraining(pad, view);
     speak(element("reading").textContent);
   }
 
-  function learn(steps) {
-    view.run.goal = Math.max(view.run.goal, view.run.steps) + steps;
-    view.run.stop ??= inSlices(towardsGoal(view.run), ({ done }) => {
-      if (done) view.run.stop = null;
-      const now = performance.now();
-      if (!done && prefersStill() && now - painted < 1000) return;
-      painted = now;
-      showTraining(pad, view);
-      if (!done && now - told < TOLD) return;
-      told = now;
-      speak(words("train.told", progressOf(view.run)));
+  function learn(goal) {
+    const { run } = view;
+    run.goal = goal;
+    if (!run.busy) inSlices(towardsGoal(run), ({ done }) => {
+      run.busy = !done;
+      if (run !== view.run || section.hidden) run.goal = run.steps; // no more, as it isn't seen any longer
+      else onFrame(done);
     });
+    run.busy = true;
   }
 
-  function pause() {
-    view.run.stop();
-    Object.assign(view.run, { goal: view.run.steps, stop: null });
+  function onFrame(done) {
+    const now = performance.now();
+    if (!done && prefersStill() && now - painted < 1000) return;
+    painted = now;
     showTraining(pad, view);
-    speak(words("train.paused", progressOf(view.run)));
+    if (!done && now - told < TOLD) return;
+    told = now;
+    speak(words(done ? "train.paused" : "train.told", progressOf(view.run)));
   }
 
-  element("train-run").addEventListener("click", () => (view.run.goal === Infinity ? pause() : learn(Infinity)));
-  element("train-step").addEventListener("click", () => learn(1));
+  element("train-run").addEventListener("click", () => learn(view.run.goal === Infinity ? view.run.steps : Infinity));
+  element("train-step").addEventListener("click", () => learn(Math.max(view.run.goal, view.run.steps) + 1));
   element("train-reset").addEventListener("click", () => show(true));
   listenToFiles(view, section);
   return view;
@@ -57,16 +54,12 @@ function listenToFiles(view, section) {
   async function take(files) {
     view.problem = new Unreadable("reading");
     view.show();
-    const read = await readMnist(files).then((sets) => ({ sets, problem: null }), (problem) => ({ problem }));
-    Object.assign(view, read);
+    Object.assign(view, await readMnist(files).then((sets) => ({ sets, problem: null }), (problem) => ({ problem })));
     if (section.hidden) return;
     view.show();
     speak(element(view.problem ? "train-problem" : "train-data").textContent);
   }
-  element("train-files").addEventListener("change", ({ target }) => {
-    take([...target.files]);
-    target.value = ""; // so that the same files, mended, can be chosen again
-  });
+  element("train-files").addEventListener("change", ({ target: { files } }) => take([...files]));
   for (const name of ["dragover", "drop"]) document.addEventListener(name, (event) => {
     if (section.hidden) return;
     event.preventDefault(); // or the browser would open the file
@@ -74,10 +67,10 @@ function listenToFiles(view, section) {
   });
 }
 
-/** A training that hasn't begun. */
+/** A training that hasn't begun: it learns until it has made `goal` steps, and a result is an evaluation. */
 function newRun(sets, config) {
   const state = start(random.key(config.seed), config), before = networkOf(config, state.params.slice());
-  const run = { sets, seed: config.seed, state, before, steps: 0, seen: 0, goal: 0, stop: null, results: [] };
+  const run = { sets, seed: config.seed, state, before, steps: 0, seen: 0, goal: 0, busy: false, results: [] };
   return Object.assign(run, { work: learning(run, config) });
 }
 
@@ -90,8 +83,8 @@ function* learning(run, config) {
       run.steps += 1;
       run.seen += state.room.examples;
       yield;
-      const next = Math.max(most - state.room.examples, run.seen * SPARSE); // no whole minibatch is left of the epoch
-      if (run.seen - results.at(-1).seen > next) yield* evaluation(run);
+      const left = most - (run.seen - results.at(-1).seen); // less than a minibatch at an epoch's end
+      if (left < state.room.examples && most - left > run.seen * SPARSE) yield* evaluation(run);
     }
   }
 }
@@ -105,11 +98,10 @@ function* towardsGoal(run) {
   for (; run.steps < run.goal; yield) run.work.next();
 }
 
-const accuracyOf = ({ accuracy }) => `${(100 * accuracy).toFixed(1)} %`;
-
 /** How far a run is, for its texts. */
 function progressOf({ state: { epoch }, steps, seen, results }) {
-  return { epoch, steps, seen, accuracy: results.length ? accuracyOf(results.at(-1).test) : "–" };
+  const accuracy = results.length ? `${(100 * results.at(-1).test.accuracy).toFixed(1)} %` : "–";
+  return { epoch, steps, seen, accuracy };
 }
 
 /** Show what the buttons do now, the progress, the weights, and how the network reads the drawing. */
@@ -123,8 +115,8 @@ function showTraining(pad, { sets: { train, test, own }, problem, run }) {
   const sizes = { train: train?.labels.length, test: test?.labels.length };
   element("train-data").textContent = words(own ? "train.own" : train ? "train.digits" : "train.unpacking", sizes);
   element("train-problem").textContent = problem ? words(`files.${problem.message}`, problem.values) : "";
-  drawProgress("cost", run, ({ cost }) => cost, Math.max(1, Math.ceil(run.results.at(-1)?.test.cost ?? 0)));
   drawProgress("accuracies", run, ({ accuracy }) => 100 * accuracy, 100);
+  drawProgress("cost", run, ({ cost }) => cost, Math.max(1, Math.ceil(run.results.at(-1)?.test.cost ?? 0)));
   drawMaps(element("train-maps"), network.layers[0]);
   showReading(pad, network, { moment: words("moment.before"), network: run.before });
 }
@@ -132,22 +124,19 @@ function showTraining(pad, { sets: { train, test, own }, problem, run }) {
 /** A chart of one value of the results, on the training and on the test set. */
 function drawProgress(name, { seen, results }, value, most) {
   const [training, test] = ["train", "test"].map((set) => results.map((at) => [at.seen / 1000, value(at[set])]));
-  const lines = [{ colour: "muted", points: training }, { colour: "positive", points: test }];
   const x = { name: words("train.seen"), most: 5 * 2 ** Math.ceil(Math.log2(Math.max(seen / 5000, 1))) };
-  drawChart(element(`train-${name}`), lines, x, { most });
-  const last = (points) => (points.length ? short(points.at(-1)[1], 2) : "–");
-  element(`train-${name}`).ariaLabel = words(`train.${name}.chart`, { seen, training: last(training), test: last(test) });
+  const canvas = element(`train-${name}`), last = (points) => (points.length ? short(points.at(-1)[1], 2) : "–");
+  drawChart(canvas, [{ colour: "muted", points: training }, { colour: "positive", points: test }], x, { most });
+  canvas.ariaLabel = words(`train.${name}.chart`, { seen, training: last(training), test: last(test) });
 }
 
 /** A picture of each neuron's weights, all on one scale. */
 function drawMaps(canvas, { outputs, weights }) {
   const { context, width, height } = fitted(canvas), most = largestSize(weights);
-  const columns = Math.round(Math.sqrt((outputs * width) / height)), side = width / columns;
-  context.clearRect(0, 0, width, height);
+  const side = Math.sqrt((width * height) / outputs), columns = Math.round(width / side);
   context.imageSmoothingEnabled = false;
   for (let j = 0; j < outputs; j++) {
     const shares = weights.subarray(j * SIDE ** 2, (j + 1) * SIDE ** 2).map((weight) => weight / most);
-    const place = [(j % columns) * side, Math.floor(j / columns) * side, side - 3, side - 3];
-    context.drawImage(pictureOf(shares, colours.positive), ...place);
+    context.drawImage(pictureOf(shares, colours.positive), (j % columns) * side, Math.floor(j / columns) * side, side - 3, side - 3);
   }
 }
