@@ -110,7 +110,7 @@ function showTraining(pad, { sets: { train, test, own }, problem, run }) {
   for (const name of ["run", "step", "reset"]) element(`train-${name}`).disabled = !train;
   element("train-momentum").disabled = element("train-optimizer").value === "sgd";
   element("train-run").textContent = words(run.goal === Infinity ? "train.pause" : "train.run");
-  element("train-counts").textContent = words("train.counts", progress);
+  element("train-counts").textContent = words(run.steps ? "train.counts" : "train.lead", progress);
   element("train-accuracy").textContent = progress.accuracy;
   const sizes = { train: train?.labels.length, test: test?.labels.length };
   element("train-data").textContent = words(own ? "train.own" : train ? "train.digits" : "train.unpacking", sizes);
@@ -137,6 +137,7 @@ function drawMaps(canvas, { outputs, weights }) {
   context.imageSmoothingEnabled = false;
   for (let j = 0; j < outputs; j++) {
     const shares = weights.subarray(j * SIDE ** 2, (j + 1) * SIDE ** 2).map((weight) => weight / most);
-    context.drawImage(pictureOf(shares, colours.positive), (j % columns) * side, Math.floor(j / columns) * side, side - 3, side - 3);
+    const [x, y] = [(j % columns) * side, Math.floor(j / columns) * side];
+    context.drawImage(pictureOf(shares, colours.positive), x, y, side - 3, side - 3);
   }
 }
