@@ -29,11 +29,11 @@ PARAMS = """() => {
 RUN = "(({ steps, seen, results }) => ({ steps, seen, results }))(jaxmnist.views.train.run)"
 RECORD_FRAMES = """() => {
   window.frames = [];
-  let last = performance.now();
-  requestAnimationFrame(function next(now) {
-    window.frames.push(now - last);
-    last = now;
-    requestAnimationFrame(next);
+  requestAnimationFrame(function first(last) {
+    requestAnimationFrame((now) => {
+      window.frames.push(now - last);
+      first(now);
+    });
   });
 }"""
 COUNT_PAINTINGS = """() => {

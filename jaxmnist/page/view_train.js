@@ -1,7 +1,8 @@
 // The Train view: a network learns in the page, from a random start, while it reads the drawing.
 
 const SOURCE = { sizes: [784, 16, 16, 10], activation: "sigmoid", cost: "squared_error" };
-const EVALUATED = 10000; // examples: after so many, or an epoch, both sets are evaluated, the training set on so many
+const EVERY = 10000; // examples: after so many, or an epoch, both sets are evaluated
+const TRAINING_EVALUATED = 2000; // of the training set's examples, at most
 const SPARSE = 1 / 200; // of all examples seen: in a long run, evaluations come no sooner
 const TOLD = 5000; // milliseconds between what a screen reader is told
 
@@ -76,7 +77,7 @@ function newRun(sets, config) {
 
 /** Train without end; yields after each step and within evaluations. */
 function* learning(run, config) {
-  const { state, sets: { train }, results } = run, most = Math.min(EVALUATED, train.labels.length);
+  const { state, sets: { train }, results } = run, most = Math.min(EVERY, train.labels.length);
   yield* evaluation(run);
   for (;;) {
     for (const _ of trainEpoch(state, train, config)) {
@@ -90,7 +91,7 @@ function* learning(run, config) {
 }
 
 function* evaluation({ state: { network }, sets: { train, test }, seen, results }) {
-  const some = { images: train.images, labels: train.labels.subarray(0, EVALUATED) };
+  const some = { images: train.images, labels: train.labels.subarray(0, TRAINING_EVALUATED) };
   results.push({ seen, train: yield* evaluate(network, some), test: yield* evaluate(network, test) });
 }
 
