@@ -274,13 +274,16 @@ def test_the_label_is_the_readers_or_what_the_trained_network_reads(opened):
 
 
 @slow
-def test_another_network_and_nothing_drawn_keep_the_stage(opened):
-    shown = opened(network((784, 16, 16, 10)), network((784, 12, 10)), address="#step?stage=14&sample=5")
+def test_another_network_and_nothing_drawn_are_shown(opened):
+    networks = [network(sizes) for sizes in ((784, 16, 16, 10), (784, 12, 12, 10), (784, 10))]
+    shown = opened(*networks, address="#step?stage=14&sample=5")
     shown.locator('#step-diagram [data-layer="2"][data-neuron="15"]').hover()
     assert "Hidden layer 2, neuron 15" in shown.locator("#step-rows caption").inner_text()
-    shown.locator("#stepping").select_option("2")  # has no such neuron, and only 13 stages
-    assert shown.locator("#stage-title").inner_text() == "13/13 The proof: the same digit again"
-    shown.locator("#board").focus()
+    shown.mouse.move(0, 0)
+    shown.locator("#stepping").select_option("2")  # has no such neuron
+    assert shown.locator("#step-rows caption").inner_text() == "Output 5"
+    shown.locator("#stepping").select_option("4")  # has only 9 stages
+    assert shown.locator("#stage-title").inner_text() == "9/9 The proof: the same digit again"
     shown.locator("#clear").click()
     assert shown.locator("#step-label").input_value() == "3"
 
