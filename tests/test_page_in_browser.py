@@ -196,6 +196,7 @@ def test_one_record_adds_an_activation_and_a_cost_to_the_page(opened, monkeypatc
     outputSlope: (z, output) => z.map((sum, j) => (j === output ? sigmoidSlope(sum) : 0)),
     outputName: "σ(z)",
     formula: "(a − y)⁴",
+    deltaFormula: "4(a − y)³ σ′(z)",
   },"""
     monkeypatch.setattr(jaxmnist.page, "TEMPLATES", with_records(tmp_path / "page", activation, cost))
     after = network(activation="softplus", cost="quartic", seed=4)

@@ -38,23 +38,23 @@ function fitted(canvas) {
 const sharesOf = (bytes) => Float64Array.from(bytes, (byte) => byte / 255);
 
 const tile = document.createElement("canvas");
-[tile.width, tile.height] = [SIDE, SIDE];
 
-/** 784 numbers from −1 to 1 as a picture of 28×28 pixels; each call returns the same canvas. */
-function pictureOf(shares, full = colours.ink, paper = colours.paper) {
+/** Numbers from −1 to 1, usually 784, as a picture of so many columns; each call returns the same canvas. */
+function pictureOf(shares, full = colours.ink, paper = colours.paper, columns = SIDE) {
+  [tile.width, tile.height] = [columns, shares.length / columns];
   const context = tile.getContext("2d", { willReadFrequently: true });
-  const picture = context.createImageData(SIDE, SIDE);
+  const picture = context.createImageData(tile.width, tile.height);
   shares.forEach((share, at) => picture.data.set([...shade(share, full, paper), 255], 4 * at));
   context.putImageData(picture, 0, 0);
   return tile;
 }
 
-/** 784 signed numbers on a canvas, the strongest in full colour. */
-function drawMap(canvas, values) {
+/** Signed numbers on a canvas, the strongest in full colour. */
+function drawMap(canvas, values, columns) {
   const { context, width, height } = fitted(canvas);
   const most = largestSize(values) || 1;
   context.imageSmoothingEnabled = false;
-  context.drawImage(pictureOf(values.map((value) => value / most), colours.positive), 0, 0, width, height);
+  context.drawImage(pictureOf(values.map((value) => value / most), colours.positive, colours.paper, columns), 0, 0, width, height);
 }
 
 /** Signed numbers as bars on a canvas, up or down from a line in the middle, numbered from 0 where there is room. */

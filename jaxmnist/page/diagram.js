@@ -20,11 +20,20 @@ function networkDiagram(element, onChoose) {
   return diagram;
 }
 
+/** Show how a network reads: every layer's activations, and what flows between them. */
 function showNetwork(diagram, network, passed, read) {
-  const buttons = `${language} ${network.sizes}`;
-  if (diagram.made !== buttons) makeButtons(diagram, network.sizes);
-  diagram.made = buttons;
-  diagram.shown = { network, passed, read };
+  const lines = network.layers.map((layer, at) => [layer, passed.a[at]]);
+  showPart(diagram, { network, circles: passed.a.map((values) => ({ values })), lines, read });
+}
+
+/**
+ * Show some of a network's numbers: by layer the circles' { values, signed }, and the lines to the next layer, a matrix
+ * and what multiplies its columns; the digit that is read; and a marked neuron. What is missing stays empty.
+ */
+function showPart(diagram, shown) {
+  const { sizes } = shown.network, buttons = `${language} ${sizes}`;
+  if (diagram.made !== buttons) makeButtons(diagram, sizes);
+  Object.assign(diagram, { made: buttons, shown });
   drawDiagram(diagram);
 }
 
@@ -55,16 +64,18 @@ function placeButtons(diagram, sizes) {
 function drawDiagram(diagram) {
   if (!diagram.shown) return;
   const { context, width, height } = fitted(diagram.canvas);
-  const { network, passed, read } = diagram.shown, { layout, chosen } = diagram;
+  const { network, circles, lines, read, marked } = diagram.shown, { layout, chosen } = diagram;
   context.clearRect(0, 0, width, height);
-  network.layers.forEach((layer, at) => {
+  network.layers.forEach((_, at) => {
+    if (!lines[at]) return;
+    const [matrix, before = new Float64Array(matrix.inputs).fill(1)] = lines[at];
     const only = chosen?.layer === at + 1 ? chosen.neuron : null, opacity = chosen && only === null ? 0.2 : 1;
-    drawLines(context, strongest(layer, passed.a[at], only), layout.points[at], layout.points[at + 1], opacity);
+    drawLines(context, strongest(matrix, before, only), layout.points[at], layout.points[at + 1], opacity);
   });
-  drawPixels(context, passed.a[0], layout.pixels);
+  drawPixels(context, circles[0].values, layout.pixels);
   for (let layer = 1; layer < network.sizes.length; layer++) {
-    const neuron = chosen?.layer === layer ? chosen.neuron : null;
-    drawNeurons(context, passed.a[layer], layout.points[layer], layout.radii[layer], neuron);
+    const { neuron } = [chosen ?? marked].find((one) => one?.layer === layer) ?? {};
+    drawNeurons(context, circles[layer] ?? { values: [] }, layout.points[layer], layout.radii[layer], neuron);
   }
   drawWords(context, network.sizes, layout, read);
 }
@@ -95,12 +106,12 @@ function drawPixels(context, image, { left, top, side }) {
   context.strokeRect(left + 0.5, top + 0.5, side - 1, side - 1);
 }
 
-function drawNeurons(context, activations, points, radius, chosen) {
-  const most = Math.max(1, largestSize(activations)); // ReLU and the like exceed 1
+function drawNeurons(context, { values, signed }, points, radius, chosen) {
+  const most = Math.max(signed ? 0 : 1, largestSize(values)) || 1; // activations of ReLU and the like exceed 1
   points.forEach(([x, y], neuron) => {
     context.beginPath();
     context.arc(x, y, radius, 0, 2 * Math.PI);
-    context.fillStyle = css(shade(activations[neuron] / most));
+    context.fillStyle = css(shade((values[neuron] ?? 0) / most, signed ? colours.positive : colours.ink));
     context.fill();
     context.lineWidth = neuron === chosen ? 3 : 1;
     context.strokeStyle = css(neuron === chosen ? colours.positive : colours.muted);

@@ -1,6 +1,6 @@
 // The network: forward, the cost, and back-propagation, as in jaxmnist/network.py, cost.py and backprop.py.
-// A network is { sizes, activation, cost, layers }, a layer { inputs, outputs, weights, biases }; row j of the weights
-// holds the strengths of all connections into neuron j.
+// A network is { sizes, activation, cost, layers, numbers }, a layer { inputs, outputs, weights, biases }; row j of the
+// weights holds the strengths of all connections into neuron j. The layers share the network's numbers.
 
 const sigmoid = (z) => 1 / (1 + Math.exp(-z));
 const sigmoidSlope = (z) => sigmoid(z) * (1 - sigmoid(z));
@@ -15,7 +15,7 @@ const ACTIVATIONS = {
 
 /**
  * Each cost C, as functions of the last layer's weighted sums z: the outputs a; C's terms, one for each output; ∂C/∂z;
- * and ∂a/∂z of one output. With them, how the page writes the output function and a term.
+ * and ∂a/∂z of one output. With them, how the page writes the output function, a term, and ∂C/∂z.
  */
 const COSTS = {
   squared_error: {
@@ -25,6 +25,7 @@ const COSTS = {
     outputSlope: (z, output) => z.map((sum, j) => (j === output ? sigmoidSlope(sum) : 0)),
     outputName: "σ(z)",
     formula: "(a\u00a0−\u00a0y)²",
+    deltaFormula: "2(a\u00a0−\u00a0y)\u00a0σ′(z)",
   },
   cross_entropy: {
     outputs: softmax,
@@ -33,6 +34,7 @@ const COSTS = {
     outputSlope: (z, output) => softmax(z).map((a, j, all) => all[output] * ((j === output ? 1 : 0) - a)),
     outputName: "softmax(z)",
     formula: "−y\u00a0ln\u00a0a",
+    deltaFormula: "a\u00a0−\u00a0y",
   },
 };
 
@@ -54,7 +56,7 @@ function networkOf({ sizes, activation, cost }, numbers) {
     const inputs = sizes[at];
     return { inputs, outputs, weights: take(inputs * outputs), biases: take(outputs) };
   });
-  return { sizes, activation, cost, layers };
+  return { sizes, activation, cost, layers, numbers };
 }
 
 /** Every layer's weighted sums z and activations a; a[0] is the image, z[0] nothing. */
@@ -80,19 +82,19 @@ function ledger(network, { z }, label) {
   return { terms, cost: terms.reduce((sum, term) => sum + term, 0) };
 }
 
-/** From ∂/∂z at the outputs back to ∂/∂z of every layer (at a layer's index in a) and ∂/∂pixels. */
+/** From ∂/∂z at the outputs back to ∂/∂z and ∂/∂a of every layer (at a layer's index in a), and so ∂/∂pixels. */
 function backwards(network, { a, z }, atOutputs) {
-  const deltas = a.map(() => null);
+  const deltas = a.map(() => null), sensitivities = [];
   let delta = atOutputs;
   for (let at = network.layers.length - 1; at >= 0; at--) {
     deltas[at + 1] = delta;
     const { inputs, outputs, weights } = network.layers[at];
-    const sensitivities = new Float64Array(inputs);
+    sensitivities[at] = new Float64Array(inputs);
     for (let j = 0; j < outputs; j++) {
-      for (let k = 0, row = j * inputs; k < inputs; k++) sensitivities[k] += weights[row + k] * delta[j];
+      for (let k = 0, row = j * inputs; k < inputs; k++) sensitivities[at][k] += weights[row + k] * delta[j];
     }
-    if (at === 0) return { deltas, pixels: sensitivities };
-    delta = sensitivities.map((value, k) => value * ACTIVATIONS[network.activation].slope(z[at][k]));
+    if (at === 0) return { deltas, sensitivities, pixels: sensitivities[0] };
+    delta = sensitivities[at].map((value, k) => value * ACTIVATIONS[network.activation].slope(z[at][k]));
   }
 }
 

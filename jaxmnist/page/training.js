@@ -31,10 +31,15 @@ function init(key, sizes) {
 
 /** The state before training; `params` holds all numbers of `network`, and `gradient` those of `slopes`. */
 function start(key, config) {
-  const [paramsKey, shufflesKey] = random.split(key), params = init(paramsKey, config.sizes);
+  const [paramsKey, shufflesKey] = random.split(key);
+  return stateOf(config, init(paramsKey, config.sizes), shufflesKey);
+}
+
+/** The state of a network with these parameters, which it shares, before its first step. */
+function stateOf(config, params, key = null) {
   const [gradient, velocity, ahead] = [0, 1, 2].map(() => new Float32Array(params.length));
   const network = networkOf(config, params), slopes = networkOf(config, gradient).layers;
-  return { network, params, slopes, gradient, velocity, ahead, key: shufflesKey, epoch: 0, room: null };
+  return { network, params, slopes, gradient, velocity, ahead, key, epoch: 0, room: null };
 }
 
 /** Room for so many examples' activations a, and z and ∂C/∂z of every layer but the pixels', example by example. */
