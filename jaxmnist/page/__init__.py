@@ -1,7 +1,7 @@
 """A web page on which a network reads drawings, learns, steps and races: networks in, one file's text out.
 
-The page loads nothing: style, script, words, weights and digits are all in it, and a content security policy forbids the
-rest. Its script computes what the package does, under the same names: `handwriting.normalise`, `network`, `cost`,
+The page loads nothing: style, script, words, weights and digits are all in it, and a content security policy forbids
+the rest. Its script computes what the package does, under the same names: `handwriting.normalise`, `network`, `cost`,
 `backprop`, `optimizers` and `training`, with JAX's random numbers.
 """
 
