@@ -65,11 +65,11 @@ function* trainInPieces(state, trainSet, indices, config, piece) {
   return cost;
 }
 
-/** One pass over the training set, newly shuffled; yields each minibatch's cost, so that a view can pause. */
-function* trainEpoch(state, trainSet, config) {
+/** One pass over the training set, newly shuffled; yields each minibatch's cost, and nothing between its pieces. */
+function* trainEpoch(state, trainSet, config, piece = config.batchSize) {
   const [nextKey, shuffleKey] = random.split(state.key);
   for (const indices of minibatchOrder(shuffleKey, trainSet.labels.length, config.batchSize)) {
-    yield trainStep(state, trainSet, indices, config);
+    yield yield* trainInPieces(state, trainSet, indices, config, piece);
   }
   Object.assign(state, { key: nextKey, epoch: state.epoch + 1 });
 }
