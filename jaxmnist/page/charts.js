@@ -64,7 +64,7 @@ function drawAxes(context, x, y, place, width, height) {
     context.fillText(tickText(value), MARGIN.left - 5, down);
   }
   for (const value of ticks(x)) {
-    context.textAlign = value === (x.least ?? 0) ? "left" : "center";
+    context.textAlign = value === (x.least ?? 0) ? "left" : value === x.most ? "right" : "center";
     context.fillText(tickText(value), place([value, y.most])[0], height - MARGIN.bottom + 10);
   }
   context.textAlign = "right";

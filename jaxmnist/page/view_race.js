@@ -13,13 +13,13 @@ function raceView(digits) {
 }
 
 function racePanel(digits) {
-  const race = { rates: null, stop: null };
-  race.pause = () => (race.stop = race.stop?.() ?? null);
+  const race = { rates: null, stop: null, pause: () => (race.stop = race.stop?.() ?? null) };
   race.show = () => {
     const one = element("race-rates").value === "one";
     const rates = Object.keys(RACERS).map((method) => numberIn(element(`race-${one ? "one" : method}`)));
     if (String(rates) !== String(race.rates)) Object.assign(race, newRace(rates, digits), race.pause());
-    for (const input of document.querySelectorAll(".racing input")) input.disabled = one !== (input.id === "race-one");
+    for (const method in RACERS) element(`race-${method}`).disabled = one;
+    element("race-one").parentElement.hidden = !one;
     element("race-run").textContent = words(race.stop ? "race.pause" : "race.run");
     element("race-run").disabled = !digits.train || race.done;
     showRace(race, element("race-axis").value === "steps");
@@ -36,14 +36,15 @@ function racePanel(digits) {
     });
     race.show();
   });
-  element("race-reset").addEventListener("click", () => race.show(race.rates = null));
+  element("race-reset").addEventListener("click", () => race.show((race.rates = null)));
   return race;
 }
 
-/** A race at these rates that hasn't begun. A racer's `costs` will hold all its networks' costs at each evaluation. */
+/** A race at these rates before it begins; `costs` will hold each start's costs at all evaluations. */
 function newRace(rates, digits) {
   const racers = Object.entries(RACERS).map(([method, [optimizer, batchSize, steps]], at) => {
-    return { method, steps, costs: [], config: { ...RECIPE, optimizer, batchSize, learningRate: rates[at] } };
+    const costs = Array.from({ length: SEEDS }, () => []);
+    return { method, steps, costs, config: { ...RECIPE, optimizer, batchSize, learningRate: rates[at] } };
   });
   return { rates, racers, work: racing(racers, digits), done: false };
 }
@@ -51,29 +52,22 @@ function newRace(rates, digits) {
 function* racing(racers, digits) {
   const { train } = digits; // which are there when it begins
   const probe = { images: train.images.subarray(0, PROBE * SIDE * SIDE), labels: train.labels.subarray(0, PROBE) };
-  for (const racer of racers) racer.courses = Array.from({ length: SEEDS }, (_, seed) => courseOf(seed, racer, train, probe));
+  const courses = racers.flatMap((racer) => racer.costs.map((_, seed) => courseOf(racer, seed, train, probe)));
   for (let round = 0; round <= ROUNDS; round++) {
-    for (const { courses, costs } of racers) {
-      const now = [];
-      for (const course of courses) {
-        let cost;
-        while ((cost = course.next().value) === undefined) yield;
-        now.push(cost);
-      }
-      costs.push(now);
-    }
+    for (const course of courses) while (!course.next().value) yield;
   }
 }
 
-/** One network's way: yields its cost at each evaluation, and nothing where it may pause. */
-function* courseOf(seed, { config, steps }, train, probe) {
+/** One network's way: yields true after each evaluation, and where it may pause. */
+function* courseOf({ config, steps, costs }, seed, train, probe) {
   const state = start(random.key(seed), config);
-  let made = 0;
-  yield (yield* evaluate(state.network, probe)).cost;
-  for (;;) {
-    for (const cost of trainEpoch(state, train, config, PIECE)) {
-      if (cost !== undefined && ++made % steps === 0) yield (yield* evaluate(state.network, probe)).cost;
-      else yield;
+  for (let epoch = trainEpoch(state, train, config, PIECE); ; ) {
+    costs[seed].push((yield* evaluate(state.network, probe)).cost);
+    yield true;
+    for (let made = 0; made < steps; yield) {
+      const { done, value } = epoch.next();
+      if (done) epoch = trainEpoch(state, train, config, PIECE);
+      else if (value !== undefined) made++; // it isn't between two pieces of a step
     }
   }
 }
@@ -84,43 +78,32 @@ function quartiles(values) {
   return [0.25, 0.5, 0.75].map((share) => sorted[Math.ceil(share * values.length) - 1]);
 }
 
+/** Draw the race as far as it is, tell what each method has reached, and at the end who was first. */
+function showRace({ racers, done }, bySteps) {
+  const unitOf = ({ config }) => (bySteps ? 1 : config.batchSize), names = racers.map(({ method }) => words(`race.${method}`));
+  const most = Math.max(...racers.map((racer) => ROUNDS * racer.steps * unitOf(racer)));
+  const lines = racers.map((racer) => {
+    const spread = racer.costs.at(-1).map((_, at) => [at * racer.steps * unitOf(racer), ...quartiles(racer.costs.map((costs) => costs[at]))]);
+    const band = spread.map(([at, low, , high]) => [at, low, high]);
+    return { colour: racer.method, points: spread.map(([at, , middle]) => [at, middle]), band };
+  });
+  const goal = { colour: "muted", points: [[0, GOAL], [most, GOAL]], dashed: true };
+  drawChart(element("race-chart"), [goal, ...lines], { name: words(bySteps ? "race.steps" : "race.examples"), most }, { most: 1.2 });
+  const reached = racers.map(stepsToGoal), needed = racers.map((racer, at) => reached[at] * unitOf(racer)), least = Math.min(...needed);
+  const results = racers.map((racer, at) => (element(`race-${racer.method}-result`).textContent = resultOf(racer, reached[at])));
+  element("race-chart").ariaLabel = words("race.chart", { results: results.map((result, at) => `${names[at]}: ${result}`).join("; ") });
+  const share = Math.round((100 * racers.at(-1).costs.at(-1).length) / (ROUNDS + 1)), first = names.filter((_, at) => needed[at] === least);
+  const key = !done ? (share ? "share" : "begin") : least === Infinity ? "none" : bySteps ? "first.steps" : "first.examples";
+  element("race-verdict").textContent = words(`race.${key}`, { share, goal: GOAL, seeds: SEEDS, count: least.toLocaleString("en"), first: first.join(", ") });
+}
+
 /** The median of the steps until the cost is at most the goal; infinite if half of the starts don't get there. */
 function stepsToGoal({ costs, steps }) {
-  const first = (_, seed) => costs.findIndex((now) => now[seed] <= GOAL);
-  return quartiles(Array.from({ length: SEEDS }, first).map((at) => (at < 0 ? Infinity : at * steps)))[1];
+  return quartiles(costs.map((own) => (own.some((cost) => cost <= GOAL) ? own.findIndex((cost) => cost <= GOAL) * steps : Infinity)))[1];
 }
 
-function showRace({ racers, done }, bySteps) {
-  const unitOf = ({ config }) => (bySteps ? 1 : config.batchSize), results = [];
-  const most = Math.max(...racers.map((racer) => ROUNDS * racer.steps * unitOf(racer)));
-  const lines = [{ colour: "muted", points: [[0, GOAL], [most, GOAL]], dashed: true }];
-  for (const racer of racers) {
-    const spread = racer.costs.map((now, at) => [at * racer.steps * unitOf(racer), ...quartiles(now)]);
-    const band = spread.map(([at, low, , high]) => [at, low, high]);
-    lines.push({ colour: racer.method, band, points: spread.map(([at, , middle]) => [at, middle]) });
-    results.push(`${words(`race.${racer.method}`)}: ${(element(`race-${racer.method}-result`).textContent = resultOf(racer))}`);
-  }
-  const x = { name: words(bySteps ? "race.steps" : "race.examples"), most };
-  drawChart(element("race-chart"), lines, x, { name: words("race.cost"), most: 1.2 });
-  element("race-chart").ariaLabel = words("race.chart", { results: results.join("; ") });
-  const share = Math.round((100 * racers.at(-1).costs.length) / (ROUNDS + 1));
-  element("race-verdict").textContent = done ? verdictOn(racers) : words(share ? "race.share" : "race.begin", { share });
-}
-
-function resultOf(racer) {
-  const { costs, steps, config } = racer, needed = stepsToGoal(racer), reached = needed < Infinity;
-  if (!costs.length) return "";
-  const count = reached ? needed : (costs.length - 1) * steps, examples = (count * config.batchSize).toLocaleString("en");
-  const cost = short(quartiles(costs.at(-1))[1], 2);
-  return words(reached ? "race.reached" : "race.not", { cost, goal: GOAL, steps: count, examples });
-}
-
-/** Who was first at the goal, in steps and in examples. */
-function verdictOn(racers) {
-  const [steps, examples] = [() => 1, ({ config }) => config.batchSize].map((unitOf) => {
-    const needed = racers.map((racer) => stepsToGoal(racer) * unitOf(racer)), least = Math.min(...needed);
-    const names = racers.filter((_, at) => needed[at] === least).map(({ method }) => words(`race.${method}`));
-    return least < Infinity && `${names.join(", ")} (${least.toLocaleString("en")})`;
-  });
-  return words(steps ? "race.first" : "race.none", { goal: GOAL, seeds: SEEDS, steps, examples });
+function resultOf({ costs, steps, config }, reached) {
+  const made = (costs.at(-1).length - 1) * steps, count = Math.min(reached, made), cost = quartiles(costs.map((own) => own[made / steps]))[1];
+  if (made < 0) return "";
+  return words(reached < Infinity ? "race.reached" : "race.not", { cost: short(cost, 2), goal: GOAL, steps: count, examples: (count * config.batchSize).toLocaleString("en") });
 }
