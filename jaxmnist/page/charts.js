@@ -4,7 +4,8 @@ const MARGIN = { left: 44, right: 10, top: 10, bottom: 34 }, TICKS = 5;
 
 /**
  * Draw lines on a canvas. A line is { colour, points, band, dashed, dots }: each point is [x, y], each of the band
- * [x, low, high], and `dots` the radius of dots at the points. `x` and `y` are { name, most, least } (0 where it isn't given), and `y.logarithmic` asks for powers of ten.
+ * [x, low, high], and `dots` the radius of dots at the points. `x` and `y` are { name, most, least } (0 where it isn't
+ * given), and `y.logarithmic` asks for powers of ten.
  */
 function drawChart(canvas, lines, x, y) {
   const { context, width, height } = fitted(canvas);

@@ -2,7 +2,7 @@
 // along and 1 across.
 
 const MOST_STEPS = 60, PATIENCE = 2000; // steps that can be shown, and that are made to see a method arrive
-const ALONG = { name: "x", least: -1.2, most: 1.2 }, ACROSS = { least: -0.6, most: 0.6 }; // what is seen of the bowl
+const ALONG = { name: "x", least: -1.2, most: 0.6 }, ACROSS = { least: -0.45, most: 0.45 }; // what is seen of the bowl
 
 /** Each method's best constants for the bowl, from √κ, as quadratics have them in closed form. */
 const BEST_CONSTANTS = {
@@ -54,7 +54,7 @@ function ravinePanel() {
     for (const event of panel.timer ? ["input"] : ["input", "change"]) document.dispatchEvent(new Event(event));
   };
   const step = (by) => set({ steps: valueOf("steps") + by });
-  const moveStart = (x, y) => set({ x: clamped(x + 1.15, 2.3) - 1.15, y: clamped(y + 0.55, 1.1) - 0.55 });
+  const moveStart = (x, y) => set({ x: clamped(x + 1.15, 1.7) - 1.15, y: clamped(y + 0.4, 0.8) - 0.4 });
   control("play").addEventListener("click", () => {
     if (panel.timer || prefersStill()) return step(panel.timer ? 0 : MOST_STEPS, panel.pause());
     if (valueOf("steps") === MOST_STEPS) control("steps").value = 0;
@@ -82,17 +82,21 @@ function showRavine({ timer, ways }, control, valueOf) {
   const power = (name) => Number((10 ** valueOf(name)).toPrecision(2)), best = control("constants").value === "best";
   const numbers = { kappa: power("kappa"), eta: power("eta"), mu: valueOf("mu"), steps: valueOf("steps") };
   const begin = [valueOf("x"), valueOf("y")], from = (here) => Math.hypot(...here.position) / Math.hypot(...begin);
-  for (const [name, value] of Object.entries(numbers)) control(`${name}-value`).textContent = control(name).ariaValueText = value;
+  for (const [name, value] of Object.entries(numbers)) {
+    control(`${name}-value`).textContent = control(name).ariaValueText = value;
+  }
   const distances = Object.entries(BEST_CONSTANTS).map(([method, bestFor]) => {
     const { eta, mu } = best ? bestFor(Math.sqrt(numbers.kappa)) : numbers;
     const way = (ways[method] = wayOf(method, numbers.kappa, { eta, mu }, begin));
     const steps = 1 + way.findLastIndex((here) => !(from(here) <= 0.01)); // NaN is far, too
     const outcome = steps <= PATIENCE ? "arrives" : from(way.at(-1)) <= 1 ? "slow" : "diverges";
-    const constants = `η = ${tickText(eta)}${method === "gd" ? "" : `, μ = ${tickText(mu)}`}`;
+    const constants = `η = ${rounded(eta)}${method === "gd" ? "" : `, μ = ${rounded(mu)}`}`;
     control(method).textContent = words(`ravine.${outcome}`, { constants, steps: Math.min(steps, PATIENCE) });
-    return `${words(`race.${method}`)} ${tickText(from(way[numbers.steps]))}`;
-  });
+    return `${words(`race.${method}`)} ${rounded(Math.hypot(...way[numbers.steps].position))}`;
+  }).join(", ");
   control("play").textContent = words(timer ? "race.pause" : "ravine.play");
-  control("map").ariaLabel = words("ravine.map", { ...numbers, x: begin[0], y: begin[1], distances: distances.join(", ") });
+  control("map").ariaLabel = words("ravine.map", { ...numbers, x: begin[0], y: begin[1], distances });
   drawRavine(control("map"), numbers, ways);
 }
+
+const rounded = (value) => Number(value.toPrecision(3));

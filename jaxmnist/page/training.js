@@ -135,7 +135,7 @@ function findNonzero(a, begin, inputs, nonzero) {
   return count;
 }
 
-/** Where back-propagation starts: ∂/∂z of the mean cost of `all` examples at these ones' outputs; returns their share. */
+/** Where back-propagation starts: ∂/∂z at these outputs of the mean cost of `all` examples; returns their share. */
 function startBackwards(network, { labels }, indices, room, all) {
   const { terms, delta } = COSTS[network.cost], outputs = network.sizes.at(-1), atOutputs = room.deltas.at(-1);
   let cost = 0;

@@ -1,15 +1,13 @@
 // The Race view: the ravine, and four methods on the digits from the same starts.
 
-const SEEDS = 8, ROUNDS = 25, GOAL = 0.2; // random starts; evaluations after the first; the cost to reach
+const SEEDS = 8, EPOCHS = 18, GOAL = 0.2; // random starts; passes over the training digits; the cost to reach
 const PROBE = 500, PIECE = 128; // training digits that measure the cost; those of a large step taken at a time
 const RECIPE = { sizes: [784, 16, 16, 10], activation: "sigmoid", cost: "squared_error", momentum: 0.9 };
-
-/** Each method's optimizer, examples a step, and steps from one evaluation to the next. */
-const RACERS = { gd: ["sgd", 1437, 1], sgd: ["sgd", 32, 20], momentum: ["momentum", 32, 20], nesterov: ["nesterov", 32, 20] };
+const RACERS = { gd: "sgd", sgd: "sgd", momentum: "momentum", nesterov: "nesterov" }; // and their optimizers
 
 function raceView(digits) {
-  const ravine = ravinePanel(), race = racePanel(digits), both = [ravine, race];
-  return { ravine, race, show: () => both.forEach(({ show }) => show()), leave: () => both.forEach(({ pause }) => pause()) };
+  const ravine = ravinePanel(), race = racePanel(digits), both = (call) => () => [ravine, race].forEach(call);
+  return { ravine, race, show: both((panel) => panel.show()), leave: both((panel) => panel.pause()) };
 }
 
 function racePanel(digits) {
@@ -40,11 +38,11 @@ function racePanel(digits) {
   return race;
 }
 
-/** A race at these rates before it begins; `costs` will hold each start's costs at all evaluations. */
+/** A race at these rates before it begins; `costs` will hold each start's costs after 0, 1, 2, … epochs. */
 function newRace(rates, digits) {
-  const racers = Object.entries(RACERS).map(([method, [optimizer, batchSize, steps]], at) => {
-    const costs = Array.from({ length: SEEDS }, () => []);
-    return { method, steps, costs, config: { ...RECIPE, optimizer, batchSize, learningRate: rates[at] } };
+  const racers = Object.entries(RACERS).map(([method, optimizer], at) => {
+    const [batchSize, steps] = method === "gd" ? [1437, 1] : [32, 44], costs = Array.from({ length: SEEDS }, () => []);
+    return { method, steps, costs, states: [], config: { ...RECIPE, optimizer, batchSize, learningRate: rates[at] } };
   });
   return { rates, racers, work: racing(racers, digits), done: false };
 }
@@ -52,22 +50,13 @@ function newRace(rates, digits) {
 function* racing(racers, digits) {
   const { train } = digits; // which are there when it begins
   const probe = { images: train.images.subarray(0, PROBE * SIDE * SIDE), labels: train.labels.subarray(0, PROBE) };
-  const courses = racers.flatMap((racer) => racer.costs.map((_, seed) => courseOf(racer, seed, train, probe)));
-  for (let round = 0; round <= ROUNDS; round++) {
-    for (const course of courses) while (!course.next().value) yield;
-  }
-}
-
-/** One network's way: yields true after each evaluation, and where it may pause. */
-function* courseOf({ config, steps, costs }, seed, train, probe) {
-  const state = start(random.key(seed), config);
-  for (let epoch = trainEpoch(state, train, config, PIECE); ; ) {
-    costs[seed].push((yield* evaluate(state.network, probe)).cost);
-    yield true;
-    for (let made = 0; made < steps; yield) {
-      const { done, value } = epoch.next();
-      if (done) epoch = trainEpoch(state, train, config, PIECE);
-      else if (value !== undefined) made++; // it isn't between two pieces of a step
+  for (let epoch = 0; epoch <= EPOCHS; epoch++) {
+    for (const { config, states, costs } of racers) {
+      for (let seed = 0; seed < SEEDS; seed++) {
+        states[seed] ??= start(random.key(seed), config);
+        if (epoch) yield* trainEpoch(states[seed], train, config, PIECE);
+        costs[seed].push((yield* evaluate(states[seed].network, probe)).cost);
+      }
     }
   }
 }
@@ -80,30 +69,35 @@ function quartiles(values) {
 
 /** Draw the race as far as it is, tell what each method has reached, and at the end who was first. */
 function showRace({ racers, done }, bySteps) {
-  const unitOf = ({ config }) => (bySteps ? 1 : config.batchSize), names = racers.map(({ method }) => words(`race.${method}`));
-  const most = Math.max(...racers.map((racer) => ROUNDS * racer.steps * unitOf(racer)));
-  const lines = racers.map((racer) => {
-    const spread = racer.costs.at(-1).map((_, at) => [at * racer.steps * unitOf(racer), ...quartiles(racer.costs.map((costs) => costs[at]))]);
-    const band = spread.map(([at, low, , high]) => [at, low, high]);
-    return { colour: racer.method, points: spread.map(([at, , middle]) => [at, middle]), band };
+  const lengths = racers.map(({ steps, config }) => steps * (bySteps ? 1 : config.batchSize)); // of an epoch
+  const results = racers.map(resultOf), most = EPOCHS * Math.max(...lengths);
+  const lines = results.map(({ spread }, racer) => {
+    const band = spread.map(([low, , high], epoch) => [epoch * lengths[racer], low, high]);
+    const points = spread.map(([, middle], epoch) => [epoch * lengths[racer], middle]);
+    return { colour: racers[racer].method, points, band };
   });
   const goal = { colour: "muted", points: [[0, GOAL], [most, GOAL]], dashed: true };
-  drawChart(element("race-chart"), [goal, ...lines], { name: words(bySteps ? "race.steps" : "race.examples"), most }, { most: 1.2 });
-  const reached = racers.map(stepsToGoal), needed = racers.map((racer, at) => reached[at] * unitOf(racer)), least = Math.min(...needed);
-  const results = racers.map((racer, at) => (element(`race-${racer.method}-result`).textContent = resultOf(racer, reached[at])));
-  element("race-chart").ariaLabel = words("race.chart", { results: results.map((result, at) => `${names[at]}: ${result}`).join("; ") });
-  const share = Math.round((100 * racers.at(-1).costs.at(-1).length) / (ROUNDS + 1)), first = names.filter((_, at) => needed[at] === least);
-  const key = !done ? (share ? "share" : "begin") : least === Infinity ? "none" : bySteps ? "first.steps" : "first.examples";
-  element("race-verdict").textContent = words(`race.${key}`, { share, goal: GOAL, seeds: SEEDS, count: least.toLocaleString("en"), first: first.join(", ") });
+  const x = { name: words(bySteps ? "race.steps" : "race.examples"), most };
+  drawChart(element("race-chart"), [goal, ...lines], x, { most: 1.2 });
+  const names = racers.map(({ method }) => words(`race.${method}`));
+  results.forEach(({ text }, at) => (element(`race-${racers[at].method}-result`).textContent = text));
+  const told = results.map(({ text }, at) => `${names[at]}: ${text}`).join("; ");
+  element("race-chart").ariaLabel = words("race.chart", { results: told });
+  const needed = results.map(({ reached }, at) => reached * lengths[at]), least = Math.min(...needed);
+  const first = names.filter((_, at) => needed[at] === least).join(", ");
+  const share = results.at(-1).spread.length / (EPOCHS + 1);
+  const end = least === Infinity ? "none" : bySteps ? "first.steps" : "first.examples";
+  const values = { first, share: Math.round(100 * share), goal: GOAL, seeds: SEEDS, count: least.toLocaleString("en") };
+  element("race-verdict").textContent = words(`race.${done ? end : share ? "share" : "begin"}`, values);
 }
 
-/** The median of the steps until the cost is at most the goal; infinite if half of the starts don't get there. */
-function stepsToGoal({ costs, steps }) {
-  return quartiles(costs.map((own) => (own.some((cost) => cost <= GOAL) ? own.findIndex((cost) => cost <= GOAL) * steps : Infinity)))[1];
-}
-
-function resultOf({ costs, steps, config }, reached) {
-  const made = (costs.at(-1).length - 1) * steps, count = Math.min(reached, made), cost = quartiles(costs.map((own) => own[made / steps]))[1];
-  if (made < 0) return "";
-  return words(reached < Infinity ? "race.reached" : "race.not", { cost: short(cost, 2), goal: GOAL, steps: count, examples: (count * config.batchSize).toLocaleString("en") });
+/** A method's quartiles of the cost after each epoch, and the median of the epochs to the goal; with them as text. */
+function resultOf({ costs, steps, config }) {
+  const spread = costs.at(-1).map((_, epoch) => quartiles(costs.map((own) => own[epoch])));
+  const epochs = costs.map((own) => own.findIndex((cost) => cost <= GOAL));
+  const reached = quartiles(epochs.map((epoch) => (epoch < 0 ? Infinity : epoch)))[1];
+  if (!spread.length) return { spread, reached, text: "" };
+  const made = Math.min(reached, spread.length - 1) * steps, examples = (made * config.batchSize).toLocaleString("en");
+  const values = { cost: short(spread.at(-1)[1], 2), goal: GOAL, steps: made, examples };
+  return { spread, reached, text: words(reached < Infinity ? "race.reached" : "race.not", values) };
 }
