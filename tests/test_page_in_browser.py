@@ -20,6 +20,7 @@ from jaxmnist.handwriting.normalise import normalise
 from jaxmnist.handwriting.segment import segment
 from jaxmnist.network import ACTIVATIONS, Activation, Layer, activations, forward, weighted_sums
 from jaxmnist.runs.checkpoint import load_network
+from jaxmnist.training import start
 
 slow = pytest.mark.slow
 
@@ -308,6 +309,40 @@ def test_doubts_are_shown(opened, limit, message):
     )
     draw(shown, THREE)
     assert message in shown.locator("#reading").inner_text()
+
+
+@slow
+def test_the_slider_goes_through_the_moments_of_the_training(opened):
+    after, epochs = network(seed=1), {1: network(seed=2).params, 7: network(seed=3).params}
+    shown = opened(after, content={"epochs": epochs})
+    draw(shown, THREE)
+    image = jnp.array(shown.evaluate("Array.from(jaxmnist.state().pixels)"))
+    before = start(jax.random.key(99), after.config).params
+    networks = {"before training": before, "after epoch 1": epochs[1], "after epoch 7": epochs[7],
+                "after training": after.params}  # fmt: skip
+    shown.locator("#moment").focus()
+    shown.keyboard.press("Home")
+    for name, params in networks.items():
+        assert shown.locator("#moment-name").inner_text() == name
+        outputs = shown.evaluate("Array.from(jaxmnist.state().outputs)")
+        # Earlier moments have 11 bits for a weight: 784 such errors add up to less.
+        np.testing.assert_allclose(outputs, forward(params, image), atol=1e-3 if "epoch" in name else 1e-5)
+        shown.keyboard.press("ArrowRight")
+
+
+@slow
+def test_each_packaged_network_reads_as_predict_does(opened):
+    networks = [load_network("best"), load_network("source")]
+    shown = opened(*networks)
+    draw(shown, EIGHT)
+    image = jnp.array(shown.evaluate("Array.from(jaxmnist.state().pixels)"))
+    for at, (params, config, _) in enumerate(networks):
+        shown.locator("#network").select_option(str(at))
+        outputs = forward(params, image, config.activation, config.cost)
+        np.testing.assert_allclose(shown.evaluate("Array.from(jaxmnist.state().outputs)"), outputs, atol=1e-5)
+        assert f"{config.activation}, {config.cost.replace('_', ' ')}" in shown.locator("#facts").inner_text().replace(
+            "-", " "
+        )
 
 
 @slow

@@ -1,8 +1,8 @@
-"""A web page on which anybody draws a digit and sees the network read it: a network in, one file's text out.
+"""A web page on which a network reads drawings, learns, steps and races: networks in, one file's text out.
 
-The page loads nothing: style, script, weights and samples are all in it, and a content security policy forbids the
-rest. Its script makes 28×28 pixels of a drawing as `handwriting` does, and computes activations, cost and gradient as
-`network`, `cost` and `backprop` do.
+The page loads nothing: style, script, words, weights and digits are all in it, and a content security policy forbids the
+rest. Its script computes what the package does, under the same names: `handwriting.normalise`, `network`, `cost`,
+`backprop`, `optimizers` and `training`, with JAX's random numbers.
 """
 
 import base64

@@ -21,7 +21,9 @@ function networkDiagram(element, onChoose) {
 }
 
 function showNetwork(diagram, network, passed, read) {
-  if (String(diagram.shown?.network.sizes) !== String(network.sizes)) makeButtons(diagram, network.sizes);
+  const buttons = `${language} ${network.sizes}`;
+  if (diagram.made !== buttons) makeButtons(diagram, network.sizes);
+  diagram.made = buttons;
   diagram.shown = { network, passed, read };
   drawDiagram(diagram);
 }
