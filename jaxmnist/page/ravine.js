@@ -54,7 +54,6 @@ function ravinePanel() {
     for (const event of panel.timer ? ["input"] : ["input", "change"]) document.dispatchEvent(new Event(event));
   };
   const step = (by) => set({ steps: valueOf("steps") + by });
-  const moveStart = (x, y) => set({ x: clamped(x + 1.15, 1.7) - 1.15, y: clamped(y + 0.4, 0.8) - 0.4 });
   control("play").addEventListener("click", () => {
     if (panel.timer || prefersStill()) return step(panel.timer ? 0 : MOST_STEPS, panel.pause());
     if (valueOf("steps") === MOST_STEPS) control("steps").value = 0;
@@ -67,13 +66,13 @@ function ravinePanel() {
   control("map").addEventListener("click", ({ target, offsetX, offsetY }) => {
     const place = placer(ALONG, ACROSS, target.clientWidth, target.clientHeight);
     const [[left, low], [right, high]] = [place([-1, -1]), place([1, 1])];
-    moveStart((2 * offsetX - left - right) / (right - left), (2 * offsetY - low - high) / (high - low));
+    set({ x: (2 * offsetX - left - right) / (right - left), y: (2 * offsetY - low - high) / (high - low) });
   });
   control("map").addEventListener("keydown", (event) => {
     const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
     if (!move) return;
     event.preventDefault();
-    moveStart(valueOf("x") + 0.05 * move[0], valueOf("y") + 0.05 * move[1]);
+    set({ x: valueOf("x") + 0.05 * move[0], y: valueOf("y") + 0.05 * move[1] });
   });
   return panel;
 }

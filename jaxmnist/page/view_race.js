@@ -79,12 +79,10 @@ function showRace({ racers, done }, bySteps) {
   const goal = { colour: "muted", points: [[0, GOAL], [most, GOAL]], dashed: true };
   const x = { name: words(bySteps ? "race.steps" : "race.examples"), most };
   drawChart(element("race-chart"), [goal, ...lines], x, { most: 1.2 });
-  const names = racers.map(({ method }) => words(`race.${method}`));
   results.forEach(({ text }, at) => (element(`race-${racers[at].method}-result`).textContent = text));
-  const told = results.map(({ text }, at) => `${names[at]}: ${text}`).join("; ");
-  element("race-chart").ariaLabel = words("race.chart", { results: told });
   const needed = results.map(({ reached }, at) => reached * lengths[at]), least = Math.min(...needed);
-  const first = names.filter((_, at) => needed[at] === least).join(", ");
+  const winners = racers.filter((_, at) => needed[at] === least);
+  const first = winners.map(({ method }) => words(`race.${method}`)).join(", ");
   const share = results.at(-1).spread.length / (EPOCHS + 1);
   const end = least === Infinity ? "none" : bySteps ? "first.steps" : "first.examples";
   const values = { first, share: Math.round(100 * share), goal: GOAL, seeds: SEEDS, count: least.toLocaleString("en") };
