@@ -1,6 +1,6 @@
 """Train the map of momentum, as momentum_map.md describes it, and write its numbers and its figure.
 
-    python notebooks/momentum_map.py              # less than two hours on two cores
+    python notebooks/momentum_map.py              # about an hour on two cores
     python notebooks/momentum_map.py --reduced    # minutes
 
 Stop it whenever you like: started again, it goes on with what is left in runs/momentum-map, or in --run-dir. The full

@@ -30,8 +30,7 @@ def raced(tmp_path_factory):
     """What a small race printed, and its folder."""
     folder = tmp_path_factory.mktemp("compare") / "r"
     printed = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
-        patch.setenv("JAX_COMPILATION_CACHE_DIR", "")  # the command changes nothing for the tests after it
+    with contextlib.redirect_stdout(printed):
         assert main(["compare", *SMALL.split(), "--run-dir", str(folder)]) == 0
     return printed.getvalue(), folder
 
@@ -150,7 +149,6 @@ def test_verdicts_are_printed_and_written(raced, content):
 )
 def test_bad_input_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "")
     assert main(["compare", *arguments.split()]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert line.startswith("error: ")

@@ -5,6 +5,7 @@ from matplotlib.text import Text
 from PIL import Image
 from test_explain import save_run
 
+from jaxmnist import cli
 from jaxmnist.cli import drawing
 from jaxmnist.cli.drawing import write_figures
 from jaxmnist.plots.style import png
@@ -30,7 +31,9 @@ COMMANDS = {
         {"comparison.json", "comparison.csv", "race.webp"},
         {"curves", "path_gd_sgd", "path_sgd_momentum", "path_momentum_nesterov"},
     ),
+    "rates": ("", {"rates.json"}, {"quadratics", "convex", "noise", "cycle"}),
 }
+DRAW_NOTHING = {"page", "plan"}
 
 
 def figures():
@@ -49,6 +52,10 @@ def arguments(tmp_path):
     Image.fromarray(picture).save(tmp_path / "seven.png")
     save_run(tmp_path / "digits-run", dataset="digits")
     return lambda name: COMMANDS[name][0].split()
+
+
+def test_every_command_that_draws_is_here():
+    assert {*COMMANDS} == {*cli.COMMANDS} - DRAW_NOTHING
 
 
 def slow_but(quick, names):

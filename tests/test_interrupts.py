@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from small_data import small_splits, write_idx_files
 
+from jaxmnist import cli
 from jaxmnist.runs.folder import WRITER
 
 COMMANDS = {
@@ -23,6 +24,8 @@ COMMANDS = {
     "evaluate": (),
     "explain": (),
     "page": ("--output", "pages/page.html"),
+    "rates": (),
+    "plan": ("--topology", "cpu:1", "--networks", 2, "--sizes", 784, 10, "--batch-size", 500),
 }
 SECONDS = 2.0
 """Longest that a command may take to end."""
@@ -69,8 +72,13 @@ def unfinished(folder):
     return [path for path in paths if path.name.startswith(".") or (path.is_dir() and not list(path.iterdir()))]
 
 
-SLOW = [pytest.param(name, 6, marks=pytest.mark.slow) for name in ("train", "cross-validate", "predict")]
+FEW = {"train": 6, "cross-validate": 6, "predict": 6, "rates": 2}
+SLOW = [pytest.param(name, count, marks=pytest.mark.slow) for name, count in FEW.items()]
 MEASURED = [pytest.param(name, 100, marks=pytest.mark.measured) for name in COMMANDS]
+
+
+def test_every_command_is_here():
+    assert {*COMMANDS} == {*cli.COMMANDS}
 
 
 @pytest.mark.parametrize(("name", "count"), SLOW + MEASURED)

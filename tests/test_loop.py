@@ -19,18 +19,6 @@ from jaxmnist.runs.loop import CHECKPOINT, first_state, resume, run_epochs
 CONFIG = Config(sizes=(784, 4, 10), batch_size=10, learning_rate=0.1, epochs=6)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def compiled(tmp_path_factory):
-    """A cache of compiled programs: most of these runs compile the same ones."""
-    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
-    before = [getattr(jax.config, name) for name in names]
-    for name, value in zip(names, (str(tmp_path_factory.mktemp("compiled")), 0.0), strict=True):
-        jax.config.update(name, value)
-    yield
-    for name, value in zip(names, before, strict=True):
-        jax.config.update(name, value)
-
-
 @pytest.fixture(scope="module")
 def splits():
     return small_splits()

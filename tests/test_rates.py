@@ -173,6 +173,22 @@ def test_errors_on_the_worst_functions_are_those_of_the_textbook_s_form(name, mo
     np.testing.assert_array_equal(found.variables, 2 * found.steps[errors.argmax(axis=0)] + 1)
 
 
+@pytest.mark.parametrize(("name", "power"), [("sgd", -0.5), ("nesterov", -1.0)])
+def test_on_one_long_function_errors_fall_more_slowly_as_decay_says(name, power):
+    length, steps = 1_001, 100
+    lowest = 1 - np.arange(1, length + 1) / (length + 1)
+
+    def excess(x):
+        return jnp.sum(jnp.diff(jnp.pad(x - lowest, 1)) ** 2) / 8
+
+    with jax.enable_x64(True):
+        optimizer, slope = OPTIMIZERS[name](1.0, problems.vanishing), jax.grad(excess)
+        errors = problems.walk(optimizer, lambda x, _: slope(x), jnp.zeros(length), steps, measure=excess)
+    # exact only for many steps and yet more variables; here -0.501 and -0.990
+    late = np.arange(steps // 2, steps)
+    assert rates.exponent(late + 1.0, np.asarray(errors)[late]) == pytest.approx(power, abs=0.02)
+
+
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize(("rate", "mu"), [(0.01, 0.9), (0.5, 0.5), (1.2, 0.3)])
 def test_the_variance_at_rest_is_the_sum_of_the_squared_responses_to_one_shock(name, rate, mu):
@@ -189,7 +205,7 @@ def test_the_variance_at_rest_is_the_sum_of_the_squared_responses_to_one_shock(n
 def test_momentum_s_cycle_is_the_published_one(small):
     path = small.kinked["momentum"]
     ends = path[-3:, np.isclose(problems.STARTS, 3.3)].ravel()
-    # Lessard, Recht and Packard (2016), equation 4.13
+    # Lessard, Recht and Packard (2016), appendix B
     np.testing.assert_allclose(sorted(ends), np.array([-2208, 792, 2592]) / 1225, rtol=1e-12)
     x = np.linspace(-4, 4, 8_001)
     steepness = np.diff(problems.kinked_slope(x)) / np.diff(x)
@@ -225,8 +241,7 @@ def test_worse_optimizers_are_found_out():
 
 
 @pytest.mark.slow
-def test_the_command_prints_the_table_and_writes_numbers_and_figures(tmp_path, monkeypatch):
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "")
+def test_the_command_prints_the_table_and_writes_numbers_and_figures(tmp_path):
     folder, printed, shown = tmp_path / "r", io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(shown):
         assert main(["rates", "--run-dir", str(folder)]) == 0

@@ -9,6 +9,7 @@ from PIL import Image
 from small_data import small_splits
 
 from jaxmnist import sources
+from jaxmnist.cli import COMMANDS
 from jaxmnist.dataset import scale
 from jaxmnist.network import forward
 
@@ -60,6 +61,11 @@ def test_the_sections_are_short():
     assert len(BLOCKS) == 3
     assert all(len(block.splitlines()) <= 12 for block in BLOCKS)
     assert sum(map(bool, SEARCH.splitlines())) <= 21
+
+
+def test_the_readme_shows_every_command():
+    shown = {"train", *re.findall(r"\bjaxmnist ([a-z-]+)", README)}
+    assert {*COMMANDS} - shown == set()
 
 
 @pytest.mark.parametrize("path", ["README.md", "notebooks/ko/README.md"])

@@ -17,7 +17,6 @@ GRID = "--epochs 2 --seeds 2 --learning-rate 0.3 1e38 --momentum 0.95 --batch-si
 def sweep(tmp_path, monkeypatch, capsys):
     """A function that runs the command, and returns its exit code, output and errors."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))  # so that the command sets none for all tests
     return lambda arguments: (main(["sweep", *shlex.split(arguments)]), *capsys.readouterr())
 
 

@@ -14,21 +14,21 @@ class Generation(NamedTuple):
 
     memory: int  # bytes a device, by Google Cloud's pages
     smallest: str  # a shape, in chips
-    clock: float | None  # cycles a second; None if it isn't published
+    clock: float | None  # cycles a second; None if what it follows from isn't published
     source: str  # of the clock
 
 
 GENERATIONS = {
-    "v2": Generation(8 * 10**9, "2x2", 0.70e9, "Jouppi et al. 2020"),
-    "v3": Generation(16 * 10**9, "2x2", 0.94e9, "Jouppi et al. 2020"),
-    "v4": Generation(32 * 10**9, "2x2x1", 1.05e9, "Jouppi et al. 2023"),
+    "v2": Generation(8 * 10**9, "2x2", 0.70e9, "the published 46 · 10¹² FLOPs over 2 · 2 · 128² a cycle"),
+    "v3": Generation(16 * 10**9, "2x2", 0.94e9, "the published 123 · 10¹² FLOPs over 4 · 2 · 128² a cycle"),
+    "v4": Generation(32 * 10**9, "2x2x1", 1.05e9, "the published 275 · 10¹² FLOPs over 8 · 2 · 128² a cycle"),
     "v5e": Generation(16 * 10**9, "1x1", 1.50e9, "the published 197 · 10¹² FLOPs over 4 · 2 · 128² a cycle"),
     "v5p": Generation(95 * 10**9, "2x2x1", 1.75e9, "the published 459 · 10¹² FLOPs over 8 · 2 · 128² a cycle"),
     "v6e": Generation(32 * 10**9, "1x1", None, ""),
     "tpu7x": Generation(96 * 10**9, "2x2x1", None, ""),
 }
-"""The TPUs that libtpu knows. The clocks of v5e and v5p are their bfloat16 peaks over what their 4 and 8 matrix units
-do in a cycle. Jouppi et al.: A domain-specific supercomputer (2020), TPU v4 (2023)."""
+"""The TPUs that libtpu knows. A clock is a chip's bfloat16 peak, by Google Cloud's pages (v2's by JAX's table of TPUs),
+over what its matrix units do in a cycle."""
 
 
 class Speed(NamedTuple):

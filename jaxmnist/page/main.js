@@ -56,5 +56,6 @@ inSlices(loadDigits(data.digits), ({ done, value }) => {
 
 /** For whoever looks behind the page, from the browser's console. */
 globalThis.jaxmnist = {
-  words, normalise, forward, ledger, costGradient, outputGradient, networks, views, latencies: pad.latencies, state: () => pad.state,
+  words, normalise, forward, ledger, costGradient, outputGradient, networks, views,
+  latencies: pad.latencies, state: () => pad.state,
 };

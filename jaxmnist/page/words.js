@@ -4,9 +4,9 @@ const element = (id) => document.getElementById(id);
 const data = JSON.parse(element("data").textContent);
 let language = "en";
 
-/** The text of that key; each {name} in it becomes the value of that name. */
+/** The text of that key; each {name} in it becomes the value of that name, a number with commas. */
 function words(key, values = {}) {
-  return data.words[key][language].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  return data.words[key][language].replace(/\{(\w+)\}/g, (_, name) => values[name].toLocaleString("en"));
 }
 
 /** Write all texts that the page's elements name: data-text, data-label for screen readers, data-hint for the mouse. */

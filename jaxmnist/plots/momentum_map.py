@@ -14,7 +14,7 @@ from jaxmnist.studies.momentum_map_report import best_lengths
 def figures(result: Result, dataset: str) -> dict[str, Figure]:
     """Draw a panel for each method and batch size: where a curve lies on SGD's, momentum is SGD at η/(1−μ)."""
     batch_sizes, seeds = list(result.map.epochs), result.map.seeds - result.map.tuning_seeds
-    figure = Figure(figsize=(2 + 2.7 * len(batch_sizes), 6.6), layout="constrained")
+    figure = Figure(figsize=(1.6 + 2.3 * len(batch_sizes), 5.8), layout="constrained")
     figure.suptitle(f"{dataset}: steps to a training cost of {THRESHOLDS[0]:g}, median of {seeds} random starts")
     panels = figure.subplots(2, len(batch_sizes), sharex=True, sharey="col", squeeze=False)
     for row, method in enumerate(("momentum", "nesterov")):

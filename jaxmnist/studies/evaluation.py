@@ -145,7 +145,7 @@ def calibrate(outputs: Float[np.ndarray, "n 10"], labels: UInt8[np.ndarray, "n"]
     squared error smallest is the probability that its digit is the right one, so it is fair to test it as one.
 
     Source:
-        Guo et al., On calibration of modern neural networks (2017), §2.
+        Guo et al., On calibration of modern neural networks (2017).
     """
     confidence = outputs.max(axis=1).astype(float)
     bin_of = np.minimum((bins * confidence).astype(int), bins - 1)

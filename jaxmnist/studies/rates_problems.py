@@ -104,8 +104,8 @@ def best_constants(name: str, condition: float) -> tuple[float, float, float]:
 
     Source:
         Lessard, Recht and Packard, Analysis and design of optimization algorithms via integral quadratic constraints
-        (2016), §2.2. For Nesterov's method these are the usual constants, with which it is fast beyond quadratics, too;
-        on quadratics η = 4/(3+1/κ), with another μ, would be 15 % faster.
+        (2016), its rates on quadratics. For Nesterov's method these are the usual constants, with which it is fast
+        beyond quadratics, too; on quadratics η = 4/(3+1/κ), with another μ, would be 15 % faster.
     """
     root = condition**0.5
     return {
@@ -150,8 +150,8 @@ def decay(name: str, make: Make) -> Decay:
     """Measure the error on Nesterov's worst functions, L/4 (½ (x₁² + Σ (xᵢ − xᵢ₊₁)² + xₙ²) − x₁) with L = 1, from 0.
 
     Its minimum is at xᵢ = 1 − i/(n+1). A step reaches one variable more, so each length n is the worst for one number
-    of steps, and what counts is the largest error among all lengths. (On one long function the error falls more slowly,
-    as k⁻¹ and k^−½, which doesn't break the theorems: its minimum is far away.)
+    of steps, and what counts is the largest error among all lengths. (On one long function the errors fall more slowly,
+    gradient descent's as k^−½ and Nesterov's as k⁻¹, which doesn't break the theorems: its minimum is far away.)
 
     Source:
         Nesterov, Introductory lectures on convex optimization (2004), §2.1.2.
@@ -183,8 +183,8 @@ def stationary_variance(name: str, rate: float, momentum: float) -> float:
     xₖ = a₁ xₖ₋₁ + a₂ xₖ₋₂ − η (b₀ ξₖ + b₁ ξₖ₋₁).
 
     Source:
-        Box and Jenkins, Time series analysis (1970), §3.4; for SGD, Mandt et al., Stochastic gradient descent as
-        approximate Bayesian inference (2017).
+        Box and Jenkins, Time series analysis (1970), on mixed processes; for SGD, Mandt et al., Stochastic gradient
+        descent as approximate Bayesian inference (2017).
     """
     kept = 0.0 if name == "sgd" else momentum
     ahead = momentum if name == "nesterov" else 0.0
