@@ -3,8 +3,9 @@
 const MARGIN = { left: 44, right: 10, top: 10, bottom: 34 }, TICKS = 5;
 
 /**
- * Draw lines on a canvas. A line is { colour, points, band }, each point [x, y] and each of the band [x, low, high];
- * `x` and `y` are { name, most, least } (0 where it isn't given), and `y.logarithmic` asks for powers of ten.
+ * Draw lines on a canvas. A line is { colour, points, band, dashed, dots }: each point is [x, y], each of the band
+ * [x, low, high], and `dots` the radius of dots at the points. `x` and `y` are { name, most, least } (0 where it isn't
+ * given), and `y.logarithmic` asks for powers of ten.
  */
 function drawChart(canvas, lines, x, y) {
   const { context, width, height } = fitted(canvas);
@@ -23,11 +24,17 @@ function drawChart(canvas, lines, x, y) {
     context.fill();
   }
   context.globalAlpha = 1;
-  for (const { colour, points } of lines) {
-    context.strokeStyle = css(colours[colour]);
+  for (const { colour, points, dashed, dots } of lines) {
+    context.strokeStyle = context.fillStyle = css(colours[colour]);
     context.lineWidth = 2;
+    context.setLineDash(dashed ? [5, 3] : []);
     trace(context, points, place);
     context.stroke();
+    for (const point of dots ? points : []) {
+      context.beginPath();
+      context.arc(...place(point), dots, 0, 2 * Math.PI);
+      context.fill();
+    }
   }
   context.restore();
 }
@@ -58,7 +65,7 @@ function drawAxes(context, x, y, place, width, height) {
     context.fillText(tickText(value), MARGIN.left - 5, down);
   }
   for (const value of ticks(x)) {
-    context.textAlign = value === (x.least ?? 0) ? "left" : "center";
+    context.textAlign = value === (x.least ?? 0) ? "left" : value === x.most ? "right" : "center";
     context.fillText(tickText(value), place([value, y.most])[0], height - MARGIN.bottom + 10);
   }
   context.textAlign = "right";

@@ -49,22 +49,32 @@ function roomFor(sizes, examples) {
 }
 
 /** One step of gradient descent on the examples with these indices; returns their mean cost before it. */
-function trainStep(state, trainSet, indices, config) {
-  const { network, params } = state;
-  if (state.room?.examples !== indices.length) state.room = roomFor(network.sizes, indices.length);
-  forwardMany(network, trainSet, indices, state.room);
-  const cost = startBackwards(network, trainSet, indices, state.room);
-  backwardsMany(network, state.slopes, indices.length, state.room);
+const trainStep = (state, trainSet, indices, config) =>
+  trainInPieces(state, trainSet, indices, config, indices.length).next().value;
+
+/** The same in pieces of so many examples; yields between them, so that a view can pause. */
+function* trainInPieces(state, trainSet, indices, config, piece) {
+  const { network, params, slopes, gradient } = state;
+  let cost = 0;
+  gradient.fill(0);
+  for (let first = 0; first < indices.length; first += piece) {
+    if (first) yield;
+    const some = indices.slice(first, first + piece);
+    if (!(state.room?.examples >= some.length)) state.room = roomFor(network.sizes, some.length);
+    forwardMany(network, trainSet, some, state.room);
+    cost += startBackwards(network, trainSet, some, state.room, indices.length);
+    backwardsMany(network, slopes, some.length, state.room);
+  }
   const direction = OPTIMIZERS[config.optimizer](state, config.momentum), rate = Math.fround(config.learningRate);
   for (let at = 0; at < params.length; at++) params[at] -= rate * direction[at];
   return cost;
 }
 
-/** One pass over the training set, newly shuffled; yields each minibatch's cost, so that a view can pause. */
-function* trainEpoch(state, trainSet, config) {
+/** One pass over the training set, newly shuffled; yields each minibatch's cost, and nothing between its pieces. */
+function* trainEpoch(state, trainSet, config, piece = config.batchSize) {
   const [nextKey, shuffleKey] = random.split(state.key);
   for (const indices of minibatchOrder(shuffleKey, trainSet.labels.length, config.batchSize)) {
-    yield trainStep(state, trainSet, indices, config);
+    yield yield* trainInPieces(state, trainSet, indices, config, piece);
   }
   Object.assign(state, { key: nextKey, epoch: state.epoch + 1 });
 }
@@ -130,19 +140,19 @@ function findNonzero(a, begin, inputs, nonzero) {
   return count;
 }
 
-/** Where back-propagation starts: ∂/∂z of the mean cost at the outputs of every example; returns the mean cost. */
-function startBackwards(network, { labels }, indices, room) {
+/** Where back-propagation starts: ∂/∂z at these outputs of the mean cost of `all` examples; returns their share. */
+function startBackwards(network, { labels }, indices, room, all) {
   const { terms, delta } = COSTS[network.cost], outputs = network.sizes.at(-1), atOutputs = room.deltas.at(-1);
   let cost = 0;
   for (let i = 0; i < indices.length; i++) {
     const sums = lastSums(network, room, i), target = TARGETS[labels[indices[i]]], slopes = delta(sums, target);
     cost += total(terms(sums, target));
-    for (let j = 0; j < outputs; j++) atOutputs[i * outputs + j] = slopes[j] / indices.length;
+    for (let j = 0; j < outputs; j++) atOutputs[i * outputs + j] = slopes[j] / all;
   }
-  return cost / indices.length;
+  return cost / all;
 }
 
-/** From ∂C/∂z at the outputs back to the first layer: the gradient of all weights and biases, into `slopes`. */
+/** From ∂C/∂z at the outputs back to the first layer: the gradient of all weights and biases, added to `slopes`. */
 function backwardsMany({ layers, activation }, slopes, examples, { a, z, deltas, nonzero }) {
   const { slope } = ACTIVATIONS[activation];
   for (let at = layers.length - 1; at >= 0; at--) {
@@ -153,10 +163,8 @@ function backwardsMany({ layers, activation }, slopes, examples, { a, z, deltas,
   }
 }
 
-/** ∂C/∂W = Σ δ aᵀ and ∂C/∂b = Σ δ over the examples. */
+/** Add ∂C/∂W = Σ δ aᵀ and ∂C/∂b = Σ δ over the examples. */
 function addOuterProducts({ inputs, outputs, weights, biases }, deltas, a, examples, nonzero) {
-  weights.fill(0);
-  biases.fill(0);
   for (let i = 0; i < examples; i++) {
     const begin = i * inputs, count = findNonzero(a, begin, inputs, nonzero);
     for (let j = 0; j < outputs; j++) {
