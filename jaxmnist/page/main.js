@@ -2,7 +2,7 @@
 
 readColours();
 const networks = openNetworks();
-const pad = readingPad(sampleDigits(data.digits.test), () => show());
+const pad = readingPad(sampleDigits(data.digits.test), show);
 const digits = { train: null, test: null }; // unpacked below, as it takes a while
 const views = {
   draw: drawView(pad, networks), train: trainView(pad, digits), step: stepView(pad, networks), race: raceView(digits),
@@ -19,8 +19,7 @@ function open() {
     section.hidden = !section.dataset.views.split(" ").includes(view);
   }
   for (const link of document.querySelectorAll("nav a")) {
-    if (link.hash === `#${view}`) link.ariaCurrent = "page";
-    else link.removeAttribute("aria-current");
+    link.ariaCurrent = link.hash === `#${view}` ? "page" : null;
   }
   writeAddress(view);
   repaint();
@@ -56,6 +55,5 @@ inSlices(loadDigits(data.digits), ({ done, value }) => {
 
 /** For whoever looks behind the page, from the browser's console. */
 globalThis.jaxmnist = {
-  words, normalise, forward, ledger, costGradient, outputGradient, networks, views,
-  latencies: pad.latencies, state: () => pad.state,
+  words, normalise, forward, ledger, costGradient, outputGradient, networks, views, state: () => pad.state,
 };
