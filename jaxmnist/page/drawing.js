@@ -51,15 +51,14 @@ function undo(board) {
   changed(board);
 }
 
-/** Begin a stroke, which replaces a picture. */
-function beginStroke(board, point) {
-  board.stroke = { width: board.penWidth, points: [point] };
+/** Lengthen the stroke, or begin one, which replaces a picture. */
+function drawStroke(board, points) {
+  if (board.stroke) {
+    board.stroke.points.push(...points);
+    return changed(board);
+  }
+  board.stroke = { width: board.penWidth, points };
   draw(board, null, [...board.drawing.strokes, board.stroke]);
-}
-
-function extendStroke(board, points) {
-  board.stroke.points.push(...points);
-  changed(board);
 }
 
 /** The drawing for `normalise`: a picture of ink, 0 paper to 1. */
@@ -79,13 +78,13 @@ function listenToPointer(board) {
     if (event.button !== 0 || (board.stroke && !board.keyPen)) return;
     board.pointer = event.pointerId; // a second finger draws nothing
     canvas.setPointerCapture(board.pointer);
-    board.keyPen = null;
-    beginStroke(board, pointOf(event));
+    board.stroke = board.keyPen = null;
+    drawStroke(board, [pointOf(event)]);
   });
   canvas.addEventListener("pointermove", (event) => {
     if (!board.stroke || board.keyPen || event.pointerId !== board.pointer) return;
     const passed = event.getCoalescedEvents?.() ?? [];
-    extendStroke(board, (passed.length ? passed : [event]).map(pointOf));
+    drawStroke(board, (passed.length ? passed : [event]).map(pointOf));
   });
   for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, ({ pointerId }) => {
     if (pointerId === board.pointer && !board.keyPen) board.stroke = null;
@@ -98,15 +97,10 @@ function listenToKeys(board) {
     if (!move && event.key !== " ") return;
     event.preventDefault();
     const pen = (board.keyPen ??= { point: [BOARD / 2, BOARD / 4], down: false });
-    if (move) {
-      pen.point = pen.point.map((at, axis) => clamped(at + KEY_STEP * move[axis], BOARD));
-      if (pen.down) return extendStroke(board, [pen.point]);
-    } else {
-      pen.down = !pen.down;
-      if (pen.down) return beginStroke(board, pen.point);
-      board.stroke = null;
-    }
-    paintBoard(board);
+    if (move) pen.point = pen.point.map((at, axis) => clamped(at + KEY_STEP * move[axis], BOARD));
+    else [pen.down, board.stroke] = [!pen.down, null];
+    if (pen.down) drawStroke(board, [pen.point]);
+    else paintBoard(board);
   });
   board.canvas.addEventListener("blur", () => {
     if (board.keyPen) board.stroke = board.keyPen = null;

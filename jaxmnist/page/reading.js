@@ -58,16 +58,14 @@ function showReading(pad, network, other) {
 
 /** The reading, and why it may be wrong, in a sentence or two. */
 function readingText({ outputs, problem, digit, kind }, limits) {
-  const read = largestAt(outputs), second = largestAt(outputs.map((a, j) => (j === read ? -1 : a)));
-  const values = { digit: read, confidence: short(outputs[read], 2) };
+  const [read, second] = strongest(outputs, 2);
+  const [values, next] = [read, second].map((digit) => ({ digit, confidence: short(outputs[digit], 2) }));
   if (kind === "noise") return `${problem ? `${words("reading.refused")} ` : ""}${words("reading.noise", values)}`;
   if (kind === "nothing") return words("reading.nothing");
   if (problem) return words("reading.problem", { problem: words(`unreadable.${problem.message}`, problem.values) });
   const doubts = [];
   if (outputs[read] < limits.unlike) doubts.push(words("reading.unlike"));
-  else if (outputs[read] - outputs[second] < limits.unsure) {
-    doubts.push(words("reading.unsure", { digit: second, confidence: short(outputs[second], 2) }));
-  }
+  else if (outputs[read] - outputs[second] < limits.unsure) doubts.push(words("reading.unsure", next));
   if (digit.pen > limits.widest_pen) doubts.push(words("reading.pen"));
   if (digit.digits > 1) doubts.push(words("reading.digits", { count: digit.digits }));
   return `${[words("reading.read", values), ...doubts].join("; ")}.`;

@@ -53,19 +53,15 @@ const otherThan = (moment, moments) => moments.at(moment === moments[0] ? -1 : 0
 function factsOf({ name, sizes, activation, cost, dataset, accuracy, examples }) {
   const count = sizes.slice(1).reduce((sum, size, at) => sum + (sizes[at] + 1) * size, 0);
   const told = (key) => data.words[key] ? words(key) : key.split(".")[1];
-  let training = dataset === undefined ? "" : words("network.trained", { dataset });
-  if (accuracy !== undefined) {
-    training += words("network.accuracy", { accuracy: `${(100 * accuracy).toFixed(1)} %`, examples });
-  }
+  const share = accuracy === undefined ? "" : `${(100 * accuracy).toFixed(1)} %`;
+  const trained = dataset === undefined ? "" : words("network.trained", { dataset });
+  const training = trained + (share && words("network.accuracy", { accuracy: share, examples }));
   const recipe = { activation: told(`activation.${activation}`), cost: told(`cost.${cost}`) };
   return words("network.facts", { name, sizes: sizes.join("-"), count, ...recipe, training });
 }
 
 function remarksOn({ sizes, activation }) {
-  const remarks = [];
-  if (ACTIVATIONS[activation].value(-1) < 0 && sizes.length > 2) remarks.push(words("network.negative"));
-  if (sizes.slice(1).some((size, at) => size * sizes[at] > MOST_LINES)) {
-    remarks.push(words("network.strongest", { count: MOST_LINES }));
-  }
-  return remarks.join(" ");
+  const lowers = ACTIVATIONS[activation].value(-1) < 0 && sizes.length > 2;
+  const many = sizes.slice(1).some((size, at) => size * sizes[at] > MOST_LINES);
+  return `${lowers ? words("network.negative") : ""} ${many ? words("network.strongest", { count: MOST_LINES }) : ""}`;
 }
