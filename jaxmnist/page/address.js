@@ -30,10 +30,8 @@ function writeAddress(view) {
   }
 }
 
-function isAsAtFirst({ type, checked, selectedOptions, value, defaultValue }) {
-  if (type === "radio") return !checked;
-  return selectedOptions ? selectedOptions[0].defaultSelected : value === defaultValue;
-}
+const isAsAtFirst = ({ type, checked, selectedOptions, value, defaultValue }) =>
+  type === "radio" ? !checked : selectedOptions ? selectedOptions[0].defaultSelected : value === defaultValue;
 
 /** A number that the reader typed, or the one at first if it is out of its range. */
 const numberIn = ({ validity, valueAsNumber, defaultValue }) => (validity.valid ? valueAsNumber : Number(defaultValue));

@@ -2,10 +2,7 @@
 
 const MOST_LINES = 300, MOST_RADIUS = 11, TOP = 22, RIGHT = 34;
 
-/**
- * Draw networks in an element; `onChoose({ layer, neuron }, steady)` is called when the reader points at a neuron, and
- * steady says whether by focus.
- */
+/** Draw networks in an element; `onChoose({ layer, neuron }, steady)` is told at which neuron, and if by focus. */
 function networkDiagram(element, onChoose) {
   const canvas = element.querySelector("canvas"), group = element.querySelector(".neurons");
   const diagram = { onChoose, canvas, group, made: "", shown: null, layout: null, buttons: [], chosen: null };
@@ -52,7 +49,7 @@ function placeButtons({ buttons, layout: { layers } }) {
 }
 
 function drawDiagram(diagram) {
-  const { chosen, shown: { network, circles, lines, read, marked } } = diagram;
+  const { chosen, shown: { network, circles, lines, read, marked } } = diagram, one = chosen ?? marked;
   const { context, width, height } = fitted(diagram.canvas);
   if (diagram.layout?.width !== width || diagram.layout.height !== height) {
     diagram.layout = layoutOf(network.sizes, width, height);
@@ -63,8 +60,7 @@ function drawDiagram(diagram) {
   network.layers.forEach((_, at) => lines[at] && drawLines(context, lines[at], layers.slice(at), at + 1, chosen));
   drawPixels(context, circles[0].values, diagram.layout);
   for (let layer = 1; layer < layers.length; layer++) {
-    const { neuron } = [chosen ?? marked].find((one) => one?.layer === layer) ?? {};
-    drawNeurons(context, circles[layer] ?? { values: [] }, layers[layer], neuron);
+    drawNeurons(context, circles[layer] ?? { values: [] }, layers[layer], one?.layer === layer ? one.neuron : null);
   }
   drawWords(context, network.sizes, diagram.layout, read);
 }
@@ -147,8 +143,7 @@ function listenToNeurons(diagram) {
   group.addEventListener("pointerover", ({ target }) => target !== group && choose(target, false));
   group.addEventListener("pointerout", () => choose(group.querySelector(":focus-visible"), false));
   group.addEventListener("focusin", ({ target }) => {
-    for (const button of group.querySelectorAll('[tabindex="0"]')) button.tabIndex = -1;
-    target.tabIndex = 0;
+    for (const button of diagram.buttons.flat()) button.tabIndex = button === target ? 0 : -1;
     choose(target, true);
   });
   group.addEventListener("focusout", () => choose(null));

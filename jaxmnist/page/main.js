@@ -15,12 +15,8 @@ function open() {
   if (view !== next) views[view]?.leave?.();
   view = next;
   document.querySelector("main").dataset.view = view;
-  for (const section of document.querySelectorAll("main > section")) {
-    section.hidden = !section.dataset.views.split(" ").includes(view);
-  }
-  for (const link of document.querySelectorAll("nav a")) {
-    link.ariaCurrent = link.hash === `#${view}` ? "page" : null;
-  }
+  for (const one of document.querySelectorAll("[data-views]")) one.hidden = !one.matches(`[data-views~=${view}]`);
+  for (const link of document.querySelectorAll("nav a")) link.ariaCurrent = link.hash === `#${view}` ? "page" : null;
   writeAddress(view);
   repaint();
 }

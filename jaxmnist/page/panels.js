@@ -17,7 +17,6 @@ function showLedger(rows, { outputs, otherOutputs, read, ledger }, label, formul
   element("cost-name").textContent = words("ledger.cost", { formula });
   rows.forEach(({ row, radio, bar, cells: [output, target, term] }, digit) => {
     row.classList.toggle("read", digit === read);
-    row.classList.toggle("right", digit === label);
     radio.checked = digit === label;
     bar.firstChild.style.width = `${100 * outputs[digit]}%`;
     bar.lastChild.style.left = `calc(3px + (100% - 6px) * ${otherOutputs[digit].toFixed(4)} - 1px)`;

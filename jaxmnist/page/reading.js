@@ -35,9 +35,7 @@ function readPixels(pad) {
   const image = kind === "noise" ? picture.bytes : digit?.image ?? new Uint8Array(SIDE * SIDE);
   pad.state = { kind, ink, problem, digit, image, pixels: sharesOf(image) };
   element("undo").disabled = !pad.board.past.length;
-  for (const radio of element("samples").elements) {
-    radio.checked = kind === "sample" && Number(radio.value) === picture.label;
-  }
+  for (const radio of element("samples").elements) radio.checked = Number(radio.value) === picture?.label;
 }
 
 /** Show how a network reads the pixels, and mark how another one does: { moment, network }. */

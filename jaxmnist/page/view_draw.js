@@ -27,6 +27,7 @@ function drawView(pad, networks) {
   };
   select.addEventListener("input", fit);
   fit();
+  return { show };
 
   function show() {
     const { moments } = networks[select.value], now = moments[slider.value], { state, label } = pad;
@@ -42,8 +43,6 @@ function drawView(pad, networks) {
     state.raising = outputGradient(network, state.passed, output);
     showGradient(state.raising, output, label !== null ? "right" : state.read === null ? "largest" : "read");
   }
-
-  return { show };
 }
 
 /** What a moment is compared with: the first, and that with the last. */
