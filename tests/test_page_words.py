@@ -152,6 +152,17 @@ def test_a_strange_address_shows_the_page_all_the_same(opened, address):
 
 
 @slow
+def test_an_address_that_the_browser_refuses_for_now_is_written_later(opened):
+    shown = opened(network())
+    shown.evaluate("void (history.replaceState = () => { throw new DOMException('too many', 'SecurityError'); })")
+    for choice in ("ko", "en", "ko"):
+        shown.locator("#language").select_option(choice)
+    assert "language" not in shown.url
+    shown.evaluate("delete history.replaceState")
+    expect(shown).to_have_url(re.compile("#draw[?]language=ko$"))
+
+
+@slow
 def test_a_link_restores_what_was_chosen(opened):
     shown = opened(network(), network(seed=3))
     shown.locator("#network").select_option("1")

@@ -5,37 +5,33 @@ const namedControls = () => [...document.querySelectorAll("[name]:is(input, sele
 
 /** Set the controls that the address names; returns the view that it names, or the first. */
 function readAddress(views) {
-  const [view, query] = location.hash.slice(1).split("?");
-  for (const [name, value] of new URLSearchParams(query)) {
-    for (const control of namedControls().filter((control) => control.name === name)) setControl(control, value);
-  }
+  const [view, query] = location.hash.slice(1).split("?"), values = new URLSearchParams(query);
+  for (const control of namedControls()) if (values.has(control.name)) setControl(control, values.get(control.name));
   return views.includes(view) ? view : views[0];
 }
 
 function setControl(control, value) {
-  const before = control.value;
-  if (control.type === "radio") control.checked ||= control.value === value;
-  else control.value = value;
-  if (!control.value || !control.checkValidity()) control.value = before; // the address asks for what there isn't
-  if (control.type !== "radio" ? control.value !== before : control.checked) {
-    control.dispatchEvent(new Event(control.type === "radio" ? "change" : "input"));
-  }
+  const property = control.type === "radio" ? "checked" : "value", before = control[property];
+  control[property] = property === "value" ? value : before || control.value === value;
+  if (!control[property] || !control.checkValidity()) control[property] = before; // there isn't what it asks for
+  if (control[property] !== before) control.dispatchEvent(new Event("input", { bubbles: true }));
 }
+
+let later;
 
 function writeAddress(view) {
-  const query = new URLSearchParams();
-  for (const control of namedControls()) {
-    if (control.type === "radio" ? control.checked && !control.defaultChecked : control.value !== defaultOf(control)) {
-      query.set(control.name, control.value);
-    }
+  const changed = namedControls().filter((control) => !isAsAtFirst(control)), query = new URLSearchParams();
+  for (const { name, value } of changed) query.set(name, value);
+  clearTimeout(later);
+  try {
+    history.replaceState(null, "", `#${view}${changed.length ? `?${query}` : ""}`);
+  } catch {
+    later = setTimeout(writeAddress, 1000, view); // Safari refuses more than a hundred in half a minute
   }
-  const text = query.toString();
-  history.replaceState(null, "", `#${view}${text && `?${text}`}`);
 }
 
-function defaultOf({ defaultValue, options }) {
-  return options ? ([...options].find(({ defaultSelected }) => defaultSelected) ?? options[0]).value : defaultValue;
-}
+const isAsAtFirst = ({ type, checked, selectedOptions, value, defaultValue }) =>
+  type === "radio" ? !checked : selectedOptions ? selectedOptions[0].defaultSelected : value === defaultValue;
 
 /** A number that the reader typed, or the one at first if it is out of its range. */
 const numberIn = ({ validity, valueAsNumber, defaultValue }) => (validity.valid ? valueAsNumber : Number(defaultValue));

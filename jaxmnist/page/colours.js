@@ -27,8 +27,7 @@ new ResizeObserver(() => measured.clear()).observe(document.documentElement);
 function fitted(canvas) {
   if (!measured.has(canvas)) measured.set(canvas, { width: canvas.clientWidth, height: canvas.clientHeight });
   const { width, height } = measured.get(canvas);
-  const scale = window.devicePixelRatio || 1;
-  const pixels = [Math.round(width * scale), Math.round(height * scale)];
+  const scale = window.devicePixelRatio || 1, pixels = [width, height].map((size) => Math.round(size * scale));
   if (canvas.width !== pixels[0] || canvas.height !== pixels[1]) [canvas.width, canvas.height] = pixels;
   const context = canvas.getContext("2d");
   context.setTransform(scale, 0, 0, scale, 0, 0);
@@ -37,7 +36,13 @@ function fitted(canvas) {
 
 const sharesOf = (bytes) => Float64Array.from(bytes, (byte) => byte / 255);
 
-const tile = document.createElement("canvas");
+/** Numbers as shares of the largest of them. */
+function shares(values) {
+  const most = largestSize(values) || 1;
+  return values.map((value) => value / most);
+}
+
+const tile = made("canvas");
 
 /** Numbers from −1 to 1, usually 784, as a picture of so many columns; each call returns the same canvas. */
 function pictureOf(shares, full = colours.ink, paper = colours.paper, columns = SIDE) {
@@ -52,9 +57,8 @@ function pictureOf(shares, full = colours.ink, paper = colours.paper, columns = 
 /** Signed numbers on a canvas, the strongest in full colour. */
 function drawMap(canvas, values, columns) {
   const { context, width, height } = fitted(canvas);
-  const most = largestSize(values) || 1;
   context.imageSmoothingEnabled = false;
-  context.drawImage(pictureOf(values.map((value) => value / most), colours.positive, colours.paper, columns), 0, 0, width, height);
+  context.drawImage(pictureOf(shares(values), colours.positive, colours.paper, columns), 0, 0, width, height);
 }
 
 /** Signed numbers as bars on a canvas, up or down from a line in the middle, numbered from 0 where there is room. */
@@ -62,12 +66,10 @@ function drawBars(canvas, values) {
   const { context, width, height } = fitted(canvas);
   context.fillStyle = css(colours.paper);
   context.fillRect(0, 0, width, height);
-  const most = largestSize(values) || 1, step = width / values.length, middle = height / 2;
-  const gap = step > 3 ? 1 : 0;
-  values.forEach((value, at) => {
-    const length = (value / most) * (middle - 16);
-    context.fillStyle = css(value < 0 ? colours.negative : colours.positive);
-    context.fillRect(at * step + gap / 2, Math.min(middle, middle - length), Math.max(step - gap, 0.5), Math.abs(length));
+  const step = width / values.length, middle = height / 2, gap = step > 3 ? 1 : 0;
+  shares(values).forEach((share, at) => {
+    context.fillStyle = css(share < 0 ? colours.negative : colours.positive);
+    context.fillRect(at * step + gap / 2, middle, Math.max(step - gap, 0.5), share * (16 - middle));
   });
   context.fillStyle = css(colours.muted);
   context.fillRect(0, middle - 0.5, width, 1);

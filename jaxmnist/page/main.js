@@ -2,7 +2,7 @@
 
 readColours();
 const networks = openNetworks();
-const pad = readingPad(sampleDigits(data.digits.test), () => show());
+const pad = readingPad(sampleDigits(data.digits.test), show);
 const digits = { train: null, test: null }; // unpacked below, as it takes a while
 const views = {
   draw: drawView(pad, networks), train: trainView(pad, digits), step: stepView(pad, networks), race: raceView(digits),
@@ -15,13 +15,8 @@ function open() {
   if (view !== next) views[view]?.leave?.();
   view = next;
   document.querySelector("main").dataset.view = view;
-  for (const section of document.querySelectorAll("main > section")) {
-    section.hidden = !section.dataset.views.split(" ").includes(view);
-  }
-  for (const link of document.querySelectorAll("nav a")) {
-    if (link.hash === `#${view}`) link.ariaCurrent = "page";
-    else link.removeAttribute("aria-current");
-  }
+  for (const one of document.querySelectorAll("[data-views]")) one.hidden = !one.matches(`[data-views~=${view}]`);
+  for (const link of document.querySelectorAll("nav a")) link.ariaCurrent = link.hash === `#${view}` ? "page" : null;
   writeAddress(view);
   repaint();
 }
@@ -56,6 +51,5 @@ inSlices(loadDigits(data.digits), ({ done, value }) => {
 
 /** For whoever looks behind the page, from the browser's console. */
 globalThis.jaxmnist = {
-  words, normalise, forward, ledger, costGradient, outputGradient, networks, views,
-  latencies: pad.latencies, state: () => pad.state,
+  words, normalise, forward, ledger, costGradient, outputGradient, networks, views, state: () => pad.state,
 };

@@ -1,21 +1,14 @@
 // The panels beside the drawing: the cost ledger, one neuron in detail, and the gradient.
 
 /** Make the ten rows of the ledger; `onLabel(label)` is called when the reader says which digit it is. */
-function ledgerTable(body, onLabel) {
+function ledgerTable(onLabel) {
   return Array.from({ length: 10 }, (_, digit) => {
-    const row = body.insertRow();
-    const head = document.createElement("th"), name = document.createElement("label");
-    const radio = document.createElement("input"), bar = row.insertCell();
-    head.scope = "row";
-    Object.assign(radio, { type: "radio", name: "label", value: digit });
-    radio.addEventListener("change", () => onLabel(digit));
-    name.append(radio, String(digit));
-    head.append(name);
-    row.prepend(head);
-    bar.className = "bar";
-    bar.append(document.createElement("span"), document.createElement("i"));
-    bar.setAttribute("aria-hidden", "true");
-    return { row, radio, bar, cells: Array.from({ length: 3 }, () => row.insertCell()) };
+    const radio = made("input", { type: "radio", name: "label", value: digit, oninput: () => onLabel(digit) });
+    const head = made("th", { scope: "row" }, made("label", {}, radio, digit));
+    const bar = made("td", { className: "bar", ariaHidden: "true" }, made("span"), made("i"));
+    const cells = [made("td"), made("td"), made("td")], row = made("tr", {}, head, bar, ...cells);
+    element("ledger").append(row);
+    return { row, radio, bar, cells };
   });
 }
 
@@ -24,7 +17,6 @@ function showLedger(rows, { outputs, otherOutputs, read, ledger }, label, formul
   element("cost-name").textContent = words("ledger.cost", { formula });
   rows.forEach(({ row, radio, bar, cells: [output, target, term] }, digit) => {
     row.classList.toggle("read", digit === read);
-    row.classList.toggle("right", digit === label);
     radio.checked = digit === label;
     bar.firstChild.style.width = `${100 * outputs[digit]}%`;
     bar.lastChild.style.left = `calc(3px + (100% - 6px) * ${otherOutputs[digit].toFixed(4)} - 1px)`;
@@ -35,30 +27,22 @@ function showLedger(rows, { outputs, otherOutputs, read, ledger }, label, formul
   element("cost").textContent = ledger ? short(ledger.cost) : "–";
 }
 
-/** Show one neuron: its weights as a map or as bars, its bias, z and a, and ∂C/∂b. */
-function showNeuron(network, { z, a }, deltas, { layer, neuron }) {
-  const { inputs, weights, biases } = network.layers[layer - 1];
+/** Show one neuron: its weights as a map or as bars, its bias, z and a, and with a label ∂C/∂b. */
+function showNeuron({ state: { passed }, label }, network, chosen) {
+  const { layer, neuron } = chosen, { inputs, weights, biases } = network.layers[layer - 1];
   const own = weights.subarray(neuron * inputs, (neuron + 1) * inputs);
-  const name = neuronName(network.sizes, layer, neuron), canvas = element("weights");
+  const name = neuronName(network.sizes, chosen), canvas = element("weights");
   const count = words(layer === 1 ? "neuron.pixels" : "neuron.neurons", { count: inputs });
   element("neuron-title").textContent = name;
   (layer === 1 ? drawMap : drawBars)(canvas, own);
   canvas.ariaLabel = words("neuron.map", { neuron: name, weights: count, ...rangeOf(own) });
   element("weights-text").textContent = words("neuron.weights", { weights: count });
-  const last = layer === network.layers.length;
-  const rows = [
-    [words("neuron.bias"), short(biases[neuron])],
-    ["z = w · x + b", short(z[layer][neuron])],
-    [`a = ${last ? COSTS[network.cost].outputName : "σ(z)"}`, short(a[layer][neuron])],
-  ];
-  if (deltas) rows.push(["∂C/∂b", precise(deltas[layer][neuron])]);
-  element("numbers").replaceChildren(
-    ...rows.flatMap(([term, value]) => {
-      const [name, number] = [document.createElement("dt"), document.createElement("dd")];
-      [name.textContent, number.textContent] = [term, value];
-      return [name, number];
-    }),
-  );
+  const formula = layer === network.layers.length ? COSTS[network.cost].outputName : "σ(z)";
+  const [z, a] = [passed.z, passed.a].map((layers) => short(layers[layer][neuron]));
+  const rows = { [words("neuron.bias")]: short(biases[neuron]), "z = w · x + b": z, [`a = ${formula}`]: a };
+  if (label !== null) rows["∂C/∂b"] = precise(costGradient(network, passed, label).deltas[layer][neuron]);
+  const listed = Object.entries(rows).flatMap(([term, value]) => [made("dt", {}, term), made("dd", {}, value)]);
+  element("numbers").replaceChildren(...listed);
 }
 
 /** Show how much more ink in each pixel would raise an output: the right, the largest or the read one. */

@@ -95,35 +95,31 @@ function writtenOut({ network, learningRate, layers }, kind, { layer, neuron }, 
 function stepView(pad, networks) {
   const view = { show, at: null, chosen: null, step: null };
   const select = element("stepping"), slider = element("stage"), label = element("step-label");
-  const choicesOf = ({ name, moments }) => moments.map(({ network }, at) => ({ name, moments, at, network }));
-  const choices = networks.flatMap(choicesOf);
-  const first = Math.max(0, choices.findIndex(({ network }) => network.cost === "squared_error"));
-  const diagram = networkDiagram(element("step-diagram"), (layer, neuron, steady) => {
-    view.chosen = { layer, neuron };
+  const choices = networks.flatMap(({ name, moments }) => moments.map((now) => ({ name, moments, now })));
+  const first = Math.max(0, choices.findIndex(({ now }) => now.network.cost === "squared_error"));
+  const diagram = networkDiagram(element("step-diagram"), (chosen, steady) => {
+    view.chosen = chosen;
     show();
-    if (steady) speak(`${neuronName(view.step.network.sizes, layer, neuron)}: ${element("step-written").textContent}`);
+    if (steady) speak(`${neuronName(view.step.network.sizes, chosen)}: ${element("step-written").textContent}`);
   });
   const fit = () => {
-    slider.max = stagesOf(choices[select.value].network.layers.length).length - 1;
+    slider.max = stagesOf(choices[select.value].now.network.layers.length).length - 1;
     view.chosen = null; // the other network may not have it
   };
   select.append(...choices.map((_, at) => new Option("", at, at === first, at === first)));
   select.addEventListener("input", fit);
   fit();
   label.addEventListener("input", () => pad.choose(Number(label.value)));
-  for (const button of document.querySelectorAll("[data-steps]")) {
-    button.addEventListener("click", () => {
-      slider.stepUp(Number(button.dataset.steps));
-      for (const type of ["input", "change"]) slider.dispatchEvent(new Event(type, { bubbles: true }));
-    });
-  }
+  for (const button of document.querySelectorAll("[data-steps]")) button.addEventListener("click", () => {
+    slider.stepUp(Number(button.dataset.steps));
+    for (const type of ["input", "change"]) slider.dispatchEvent(new Event(type, { bubbles: true }));
+  });
 
   function show() {
-    const sample = { kind: "sample", ...pad.samples[SAMPLE], smooth: true };
-    if (pad.state.kind === "nothing") return draw(pad.board, sample, []); // which shows it
-    choices.forEach((choice, at) => (select.options[at].text = `${choice.name}, ${choice.moments[choice.at].name()}`));
-    const { moments, at, network } = choices[select.value], other = moments[at ? 0 : moments.length - 1];
-    showReading(pad, network, { moment: other.name(), network: other.network });
+    if (pad.state.kind === "nothing") return draw(pad.board, pad.samples[SAMPLE]); // which shows it
+    choices.forEach(({ name, now }, at) => (select.options[at].text = `${name}, ${now.moment}`));
+    const { moments, now } = choices[select.value], { network } = now;
+    showReading(pad, network, otherThan(now, moments));
     label.value = pad.label ?? largestAt(forward(moments.at(-1).network, pad.state.pixels).a.at(-1));
     const config = { optimizer: element("step-optimizer").value, learningRate: numberIn(element("step-rate")) };
     const stages = stagesOf(network.layers.length, config.optimizer).slice(0, slider.valueAsNumber + 1);
@@ -149,7 +145,7 @@ function showStage({ step, chosen }, diagram, stages) {
   const usual = layer === last ? label : strongestRows(circles[layer].values, 1)[0];
   const marked = (known && chosen) || { layer, neuron: usual };
   const content = contentOf(step, kind, marked.layer, marked.neuron);
-  const name = marked.layer ? neuronName(network.sizes, marked.layer, marked.neuron) : "";
+  const name = marked.layer ? neuronName(network.sizes, marked) : "";
   const read = largestAt(layers["a′"].at(-1));
   showPart(diagram, { network, circles, lines: content.lines, read: kind === "proof" ? read : null, marked });
   const values = {
@@ -180,12 +176,8 @@ function showPicture({ picture, width, rank }, about) {
 function showRows({ numbers, rank, row: marked }, { columns, picture }, layer, name, term) {
   const { caption, tHead, tBodies } = element("step-rows"), cut = rank.length > MOST_ROWS, offset = picture ? 1 : 0;
   const nameOf = (place) => (layer > offset ? place : `${Math.floor(place / SIDE)}, ${place % SIDE}`);
-  const made = (tag, properties) => Object.assign(document.createElement(tag), properties);
-  const line = (tag, texts, className = "") => {
-    const row = made("tr", { className });
-    row.append(...texts.map((textContent, at) => made(at ? tag : "th", { textContent })));
-    return row;
-  };
+  const line = (tag, texts, className = "") =>
+    made("tr", { className }, ...texts.map((text, at) => made(at ? tag : "th", {}, text)));
   caption.textContent = cut ? words("step.strongest", { name, count: STRONGEST, of: rank.length }) : name;
   tHead.replaceChildren(line("th", ["#", ...columns.map((symbol) => (symbol === "C" ? term : symbol))]));
   const rows = strongestRows(rank, cut ? STRONGEST : MOST_ROWS);
@@ -202,17 +194,8 @@ function figures(value) {
 
 const bracketed = (value) => (value < 0 ? `(${figures(value)})` : figures(value));
 
-/** Numbers as shares of the largest of them. */
-function shares(values) {
-  const most = largestSize(values) || 1;
-  return values.map((value) => value / most);
-}
-
 /** The places of the largest numbers, whatever their sign, in their order. */
-function strongestRows(values, most) {
-  const bySize = [...values.keys()].sort((one, other) => Math.abs(values[other]) - Math.abs(values[one]));
-  return bySize.slice(0, most).sort((one, other) => one - other);
-}
+const strongestRows = (values, most) => strongest(values, most).sort((one, other) => one - other);
 
 /** The largest three parts of a sum, as texts, and whether there are more. */
 const sumOf = (values, textOf) => strongestRows(values, 3).map(textOf).join(" + ") + (values.length > 3 ? " + …" : "");
