@@ -4,7 +4,7 @@ from scipy.stats import binomtest
 from small_map import PLAN, steps_of
 
 from jaxmnist.studies import momentum_map as study
-from jaxmnist.studies.momentum_map_report import ALPHA, best_lengths, compare, conclusions, on_the_line
+from jaxmnist.studies.momentum_map_report import ALPHA, best_lengths, compare, conclusions, on_the_line, ratios
 
 
 def test_the_best_length_is_chosen_by_seeds_that_are_not_tested():
@@ -31,6 +31,10 @@ def test_the_tests_find_what_is_there_and_nothing_else():
     assert {one.verdict for where, one in found.items() if where not in named} == {"undecided"}
     lines = {(one.batch_size, one.method, one.momentum): one.verdict for one in on_the_line(result)}
     assert {where for where, verdict in lines.items() if verdict == "not shown"} == {twice, slightly}
+    table = {tuple(words[:2]): words[2:] for words in map(str.split, ratios(result).splitlines())}
+    assert float(table["512", "0.9"][0]) == pytest.approx(2, rel=0.03)  # SGD's steps / momentum's
+    assert float(table["512", "0.9"][2]) == pytest.approx(0.5, rel=0.03)  # momentum's / Nesterov's
+    assert len(table) == 1 + 2 * 2
     answers = [line.split(":")[0] for line in conclusions(result)]
     assert answers == ["H1 not refuted", "H2 not refuted", "H3 REFUTED", "H4 REFUTED"]
     assert [line.split(":")[0] for line in conclusions(steps_of({(16, "momentum", 0.5): 0.8}))][:2] == [

@@ -102,6 +102,17 @@ def report(result: Result) -> str:
     return "\n".join([*lines, "* the best L is at an end of its range", "", *conclusions(result)])
 
 
+def ratios(result: Result) -> str:
+    """The medians of the comparisons at each one's own best length, a line for each batch size and μ."""
+    found = {(one.batch_size, one.momentum, one.other, one.method): one.ratio[1] for one in compare(result)}
+    pairs: list[tuple[Method, Method]] = [("sgd", "momentum"), ("sgd", "nesterov"), ("momentum", "nesterov")]
+    lines = ["batch     μ  " + "  ".join(f"{other} / {method}" for other, method in pairs)]
+    for batch, momentum in product(result.map.epochs, result.map.momenta):
+        shown = (f"{found[batch, momentum, *pair]:>{len(' / '.join(pair))}.2f}" for pair in pairs)
+        lines.append(f"{batch:>5} {momentum:>5g}  {'  '.join(shown)}")
+    return "\n".join(lines)
+
+
 def conclusions(result: Result) -> Iterator[str]:
     """Say of each hypothesis whether it is refuted; small batches are those of at most 32 examples."""
     found, pairs = compare(result), result.map.seeds - result.map.tuning_seeds

@@ -132,6 +132,12 @@ def memory_bandwidth(megabytes=256):
     return 2 * numbers.nbytes / min(timed(turn) for _ in range(10)) / 1e9
 
 
+def environment(cache):
+    """That of a process whose compiled programs are kept in this folder and nowhere else."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("JAX_COMPILATION_CACHE")}
+    return kept | {"XDG_CACHE_HOME": str(cache)}
+
+
 def peak_memory():
     """Bytes that this process has had in memory at the most.
 

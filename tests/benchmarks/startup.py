@@ -169,10 +169,11 @@ def measure(words, rounds, warm_up):
 
 def started(words, cache):
     """A Python process whose compiled programs are kept in this folder and nowhere else."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("JAX_COMPILATION_CACHE")}
-    environment |= {"XDG_CACHE_HOME": str(cache), "PYTHONUNBUFFERED": "1"}
+    from measuring import environment
+
     command = [sys.executable, *map(str, words)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    own = {**environment(cache), "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=own)
 
 
 def stop(process):
