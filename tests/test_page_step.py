@@ -110,6 +110,7 @@ def test_every_stage_shows_jaxs_numbers(opened, activation, cost):
     shown = opened(saved, address="#step?stepping=1")  # after training
     draw(shown, THREE)
     shown.keyboard.press("3")
+    assert shown.locator("#step-rows caption").inner_text() == "The pixels: the strongest 10 of 784"
     image = pixels_of(shown)
     gradient = check_stages(shown, saved, image, 3)
     assert title(shown) == "The gradient: input × δ"

@@ -148,9 +148,10 @@ function showStage({ step, chosen }, diagram, stages) {
   const name = marked.layer ? neuronName(network.sizes, marked) : "";
   const read = largestAt(layers["a′"].at(-1));
   showPart(diagram, { network, circles, lines: content.lines, read: kind === "proof" ? read : null, marked });
+  const place = marked.layer === 0 ? "pixels.picture" : marked.layer === last ? "last" : "hidden";
   const values = {
-    layer: words(marked.layer === last ? "step.last" : "step.hidden", marked), neuron: name, label, read,
-    before: costs[0], after: costs[1], ...COSTS[network.cost],
+    layer: words(`step.${place}`, marked), neuron: name, label, read, before: costs[0], after: costs[1],
+    ...COSTS[network.cost],
   };
   const slider = element("stage"), about = words(`step.${kind}.picture`, values);
   const title = `${stages.length}/${Number(slider.max) + 1} ${words(`step.${kind}`, values)}`;
