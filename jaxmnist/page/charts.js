@@ -4,8 +4,7 @@ const MARGIN = { left: 44, right: 10, top: 10, bottom: 34 }, TICKS = 5;
 
 /**
  * Draw lines on a canvas. A line is { colour, points, band, dashed, dots }: each point is [x, y], each of the band
- * [x, low, high], and `dots` the radius of dots at the points. `x` and `y` are { name, most, least } (0 where it isn't
- * given), and `y.logarithmic` asks for powers of ten.
+ * [x, low, high], and `dots` the radius of dots at the points. `x` and `y` are { name, most, least } (0 where not given).
  */
 function drawChart(canvas, lines, x, y) {
   const { context, width, height } = fitted(canvas);
@@ -41,10 +40,10 @@ function drawChart(canvas, lines, x, y) {
 
 /** Where a point of the chart's units is on the canvas. */
 function placer(x, y, width, height) {
-  const scaled = y.logarithmic ? Math.log10 : (value) => value, [least, most] = [y.least ?? 0, y.most].map(scaled);
+  const share = (value, { least = 0, most }) => (value - least) / (most - least);
   return ([at, value]) => [
-    MARGIN.left + ((at - (x.least ?? 0)) / (x.most - (x.least ?? 0))) * (width - MARGIN.left - MARGIN.right),
-    height - MARGIN.bottom - ((scaled(value) - least) / (most - least)) * (height - MARGIN.top - MARGIN.bottom),
+    MARGIN.left + share(at, x) * (width - MARGIN.left - MARGIN.right),
+    height - MARGIN.bottom - share(value, y) * (height - MARGIN.top - MARGIN.bottom),
   ];
 }
 
@@ -56,7 +55,7 @@ function trace(context, points, place) {
 function drawAxes(context, x, y, place, width, height) {
   context.font = "12px system-ui, sans-serif";
   context.textBaseline = "middle";
-  for (const value of y.logarithmic ? powers(y) : ticks(y)) {
+  for (const value of ticks(y)) {
     const [, down] = place([x.least ?? 0, value]);
     context.fillStyle = css(colours.line);
     context.fillRect(MARGIN.left, Math.round(down), width - MARGIN.left - MARGIN.right, 1);
@@ -78,11 +77,6 @@ function ticks({ least = 0, most }) {
   const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.99);
   const first = Math.ceil(least / step);
   return Array.from({ length: Math.floor(most / step + 1e-9) - first + 1 }, (_, at) => (first + at) * step);
-}
-
-function powers({ least, most }) {
-  const first = Math.ceil(Math.log10(least) - 1e-9), last = Math.floor(Math.log10(most) + 1e-9);
-  return Array.from({ length: last - first + 1 }, (_, at) => 10 ** (first + at));
 }
 
 const tickText = (value) => (value >= 1000 ? value.toLocaleString("en") : String(Number(value.toPrecision(2))));

@@ -35,34 +35,23 @@ function inkIn(bytes, image) {
 
 /** Fit an 8×8 digit of ink 0 to 16 into 20×20, with its centre of mass at the centre of 28×28. */
 function likeMnist(ink) {
-  const inked = [...ink.keys()].filter((at) => ink[at]);
-  const rows = inked.map((at) => at >> 3), columns = inked.map((at) => at & 7);
-  const top = Math.min(...rows), left = Math.min(...columns);
-  const height = Math.max(...rows) + 1 - top, width = Math.max(...columns) + 1 - left;
-  const values = Array.from({ length: height * width }, (_, at) => {
-    const row = top + Math.floor(at / width), column = left + (at % width);
-    return Math.round(ink[8 * row + column] * (255 / 16));
-  });
+  const digit = cropped({ width: 8, values: ink }, [...ink.keys()].filter((at) => ink[at])), { height, width } = digit;
+  const values = digit.values.map((value) => Math.round(value * (255 / 16)));
   const side = (old) => Math.max(1, halfToEven((BOX * old) / Math.max(height, width)));
   const wide = transposed(bicubic(transposed({ height, width, values }), side(width)));
   return centre(bicubic(wide, side(height)));
 }
 
 /** Enlarge a picture of bytes to so many rows by bicubic curves, with Pillow's rounding. */
-function bicubic({ height, width, values }, rows) {
-  const enlarged = new Uint8ClampedArray(rows * width), step = height / rows;
-  for (let row = 0; row < rows; row++) {
-    const middle = (row + 0.5) * step;
-    const first = Math.max(Math.trunc(middle - 1.5), 0), end = Math.min(Math.trunc(middle + 2.5), height);
-    const shares = Array.from({ length: end - first }, (_, at) => cubic(first + at - middle + 0.5));
+function bicubic(picture, rows) {
+  const weights = Array.from({ length: rows }, (_, row) => {
+    const middle = (row + 0.5) * (picture.height / rows);
+    const shares = Array.from({ length: picture.height }, (_, old) => cubic(old - middle + 0.5));
     const total = shares.reduce((sum, share) => sum + share, 0);
-    const parts = shares.map((share) => Math.sign(share) * Math.floor((Math.abs(share) / total) * PRECISION + 0.5));
-    for (let x = 0; x < width; x++) {
-      const sum = parts.reduce((before, part, at) => before + part * values[(first + at) * width + x], 0);
-      enlarged[row * width + x] = Math.floor(sum / PRECISION + 0.5);
-    }
-  }
-  return { height: rows, width, values: enlarged };
+    return shares.map((share) => Math.sign(share) * Math.floor((Math.abs(share) / total) * PRECISION + 0.5));
+  });
+  const { values, ...size } = mixedRows(picture, rows, (row, old) => weights[row][old]);
+  return { ...size, values: Uint8ClampedArray.from(values, (sum) => Math.floor(sum / PRECISION + 0.5)) };
 }
 
 /** Keys' cubic convolution with a = −½: the weight of a pixel at this distance. */

@@ -1,8 +1,7 @@
 // The Race view: the ravine, and four methods on the digits from the same starts.
 
 const SEEDS = 8, EPOCHS = 18, GOAL = 0.2; // random starts; passes over the training digits; the cost to reach
-const PROBE = 500, PIECE = 128; // training digits that measure the cost; those of a large step taken at a time
-const RECIPE = { sizes: [784, 16, 16, 10], activation: "sigmoid", cost: "squared_error", momentum: 0.9 };
+const PROBE = 500; // training digits that measure the cost
 const RACERS = { gd: "sgd", sgd: "sgd", momentum: "momentum", nesterov: "nesterov" }; // and their optimizers
 
 function raceView(digits) {
@@ -42,7 +41,7 @@ function racePanel(digits) {
 function newRace(rates, digits) {
   const racers = Object.entries(RACERS).map(([method, optimizer], at) => {
     const [batchSize, steps] = method === "gd" ? [1437, 1] : [32, 44], costs = Array.from({ length: SEEDS }, () => []);
-    return { method, steps, costs, states: [], config: { ...RECIPE, optimizer, batchSize, learningRate: rates[at] } };
+    return { method, steps, costs, states: [], config: { ...SOURCE, momentum: 0.9, optimizer, batchSize, learningRate: rates[at] } };
   });
   return { rates, racers, work: racing(racers, digits), done: false };
 }
@@ -54,7 +53,7 @@ function* racing(racers, digits) {
     for (const { config, states, costs } of racers) {
       for (let seed = 0; seed < SEEDS; seed++) {
         states[seed] ??= start(random.key(seed), config);
-        if (epoch) yield* trainEpoch(states[seed], train, config, PIECE);
+        if (epoch) yield* trainEpoch(states[seed], train, config);
         costs[seed].push((yield* evaluate(states[seed].network, probe)).cost);
       }
     }

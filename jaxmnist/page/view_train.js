@@ -75,17 +75,17 @@ function newRun(sets, config) {
   return Object.assign(run, { work: learning(run, config) });
 }
 
-/** Train without end; yields after each step and within evaluations. */
+/** Train without end; yields after each step, and within long ones and evaluations. */
 function* learning(run, config) {
   const { state, sets: { train }, results } = run, most = Math.min(EVERY, train.labels.length);
   yield* evaluation(run);
   for (;;) {
-    for (const _ of trainEpoch(state, train, config)) {
-      run.steps += 1;
-      run.seen += state.room.examples;
+    const { batchSize } = config; // a new one waits for the next epoch
+    for (const cost of trainEpoch(state, train, config)) {
+      if (cost !== undefined) Object.assign(run, { steps: run.steps + 1, seen: run.seen + batchSize });
       yield;
       const left = most - (run.seen - results.at(-1).seen); // less than a minibatch at an epoch's end
-      if (left < state.room.examples && most - left > run.seen * SPARSE) yield* evaluation(run);
+      if (left < batchSize && most - left > run.seen * SPARSE) yield* evaluation(run);
     }
   }
 }
