@@ -512,7 +512,7 @@ def test_the_board_stays_where_it_is_while_one_draws(opened, width):
       return [document.getElementById("board").getBoundingClientRect().top + scrollY, scrollHeight <= clientHeight];
     }"""
     tops, readings = set(), {}
-    scribble = [(x, y) for x in range(20, 181, 8) for y in ((20, 180) if x % 16 < 8 else (180, 20))]
+    scribble = [(x, y) for x in range(20, 181, 20) for y in ((20, 180) if x % 40 < 20 else (180, 20))]
     for language in ("en", "ko"):
         shown.locator("#language").select_option(language)
         shown.locator("#clear").click()

@@ -14,7 +14,8 @@ function setControl(control, value) {
   const property = control.type === "radio" ? "checked" : "value", before = control[property];
   control[property] = property === "value" ? value : before || control.value === value;
   if (!control[property] || !control.checkValidity()) control[property] = before; // there isn't what it asks for
-  if (control[property] !== before) control.dispatchEvent(new Event("input", { bubbles: true }));
+  // Only samples and labels are heard from outside; a number from the address mustn't reset a choice beside it.
+  if (control[property] !== before) control.dispatchEvent(new Event("input", { bubbles: property === "checked" }));
 }
 
 let later;

@@ -23,7 +23,7 @@ class Unreadable extends Error {
 function normalise(ink) {
   const contrast = contrastOf(ink);
   if (contrast < LEAST_CONTRAST) throw new Unreadable("blank");
-  const strokes = strokesOf(ink, INK_SHARE * contrast), count = digitsIn(strokes, ink.width);
+  const strokes = strokesOf(ink, INK_SHARE * contrast), count = countDigits(strokes, ink.width);
   if (count > MOST_DIGITS) throw new Unreadable("strokes", { count, most: MOST_DIGITS });
   const inked = strokes.flat(), digit = cropped(ink, inked);
   const longer = Math.max(digit.height, digit.width), length = (Math.PI / 8) * edgesOf(inked, ink);
@@ -73,7 +73,7 @@ function strokesOf({ height, width, values }, threshold) {
 }
 
 /** Step 5: how many digits stand side by side, if strokes of which one lies above the other belong together. */
-function digitsIn(strokes, width) {
+function countDigits(strokes, width) {
   const columns = strokes.map((pixels) => pixels.map((at) => at % width));
   const spans = columns.map((own) => [Math.min(...own), Math.max(...own) + 1]);
   let left = 0, right = 0, count = 0;
