@@ -86,7 +86,7 @@ function drawLines(context, [{ inputs, weights }, before], [from, to], layer, ch
 
 /** The places of the largest numbers, whatever their sign, the largest first. */
 function strongest(values, most) {
-  const least = Float64Array.from(values.filter(Boolean), Math.abs).sort().at(-most) ?? 0;
+  const least = new Float64Array(values.filter(Boolean)).map(Math.abs).sort().at(-most) ?? 0;
   const places = [...values.keys()].filter((at) => !(Math.abs(values[at]) < least)); // NaN stays
   return places.sort((one, other) => Math.abs(values[other]) - Math.abs(values[one])).slice(0, most);
 }
