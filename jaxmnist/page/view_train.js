@@ -91,8 +91,8 @@ function* learning(run, config) {
 }
 
 function* evaluation({ state: { network }, sets: { train, test }, seen, results }) {
-  const some = { images: train.images, labels: train.labels.subarray(0, TRAINING_EVALUATED) };
-  results.push({ seen, train: yield* evaluate(network, some), test: yield* evaluate(network, test) });
+  const shown = yield* evaluate(network, train, TRAINING_EVALUATED);
+  results.push({ seen, train: shown, test: yield* evaluate(network, test) });
 }
 
 function* towardsGoal(run) {
