@@ -4,7 +4,7 @@ const MARGIN = { left: 44, right: 10, top: 10, bottom: 34 }, TICKS = 5;
 
 /**
  * Draw lines on a canvas. A line is { colour, points, band, dashed, dots }: each point is [x, y], each of the band
- * [x, low, high], and `dots` the radius of dots at points. `x` and `y` are { name, most, least }, and least is 0 if not given.
+ * [x, low, high], and `dots` the radius of dots at points. `x` and `y` are { name, most, least }, usually from 0.
  */
 function drawChart(canvas, lines, x, y) {
   const { context, width, height } = fitted(canvas);

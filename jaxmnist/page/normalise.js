@@ -153,8 +153,6 @@ function centre({ height, width, values }) {
     Math.min(Math.max(Math.floor((29 * total - 2 * moment) / (2 * total)), 0), SIDE - side);
   const top = start(down, height), left = start(across, width);
   const image = new Uint8Array(SIDE * SIDE);
-  for (let y = 0; y < height; y++) {
-    image.set(values.subarray(y * width, (y + 1) * width), (top + y) * SIDE + left);
-  }
+  for (let y = 0; y < height; y++) image.set(values.subarray(y * width, (y + 1) * width), (top + y) * SIDE + left);
   return image;
 }
