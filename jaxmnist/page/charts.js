@@ -4,7 +4,7 @@ const MARGIN = { left: 44, right: 10, top: 10, bottom: 34 }, TICKS = 5;
 
 /**
  * Draw lines on a canvas. A line is { colour, points, band, dashed, dots }: each point is [x, y], each of the band
- * [x, low, high], and `dots` the radius of dots at the points. `x` and `y` are { name, most, least } (0 where not given).
+ * [x, low, high], and `dots` the radius of dots at points. `x` and `y` are { name, most, least }, usually from 0.
  */
 function drawChart(canvas, lines, x, y) {
   const { context, width, height } = fitted(canvas);
@@ -13,7 +13,8 @@ function drawChart(canvas, lines, x, y) {
   drawAxes(context, x, y, place, width, height);
   context.save();
   context.beginPath();
-  context.rect(MARGIN.left, MARGIN.top - 2, width - MARGIN.left - MARGIN.right, height - MARGIN.top - MARGIN.bottom + 4);
+  const [left, bottom] = place([x.least ?? 0, y.least ?? 0]), [right, top] = place([x.most, y.most]);
+  context.rect(left, top - 2, right - left, bottom - top + 4);
   context.clip(); // what is beyond the axes
   for (const { colour, band = [] } of lines) {
     context.fillStyle = css(colours[colour]);

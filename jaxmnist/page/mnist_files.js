@@ -7,9 +7,8 @@ async function readMnist(files) {
   const isNamed = ({ name }) => name.includes("train");
   const read = (await Promise.all(files.map(readIdx))).sort((a, b) => b.count - a.count || isNamed(b) - isNamed(a));
   const [images, labels] = [true, false].map((which) => read.filter(({ isImages }) => isImages === which));
-  if (images.length !== 2 || labels.length !== 2) {
-    throw new Unreadable("four", { images: images.length, labels: labels.length });
-  }
+  const counts = { images: images.length, labels: labels.length };
+  if (counts.images !== 2 || counts.labels !== 2) throw new Unreadable("four", counts);
   const [train, test] = images.map(({ name, count, content }, at) => {
     const its = labels[at];
     if (its.count !== count) throw new Unreadable("pair", { name: its.name, found: its.count, images: name, count });

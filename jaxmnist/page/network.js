@@ -4,6 +4,7 @@
 
 const sigmoid = (z) => 1 / (1 + Math.exp(-z));
 const sigmoidSlope = (z) => sigmoid(z) * (1 - sigmoid(z));
+const softmax = (z) => logSoftmax(z).map(Math.exp);
 
 /** Each activation function σ of the hidden layers with its slope σ'(z). */
 const ACTIVATIONS = {
@@ -42,10 +43,6 @@ function logSoftmax(z) {
   const largest = Math.max(...z); // without it, exp overflows
   const logarithm = largest + Math.log(z.reduce((sum, value) => sum + Math.exp(value - largest), 0));
   return z.map((value) => value - logarithm);
-}
-
-function softmax(z) {
-  return logSoftmax(z).map(Math.exp);
 }
 
 /** The network whose numbers these are, each layer's weights before its biases; it shares them. */

@@ -1,6 +1,6 @@
-// Training: one step, one epoch, as jaxmnist/training.py and optimizers.py, for many examples at once in float32.
-// A set is { images, labels }, in bytes. A state holds the network and all arrays that a step writes to. `config` is
-// { sizes, activation, cost, optimizer, learningRate, momentum, batchSize }, of which each step reads the last four anew.
+// Training: one step, one epoch, as jaxmnist/training.py and optimizers.py, with parameters in float32. A set is
+// { images, labels }, in bytes. A state holds the network and all arrays that a step writes to. `config` is { sizes,
+// activation, cost, optimizer, learningRate, momentum, batchSize }, of which each step reads the last four anew.
 
 const PIECE = 50; // examples between which a view can pause
 
@@ -92,9 +92,9 @@ function* trainEpoch(state, trainSet, config) {
   Object.assign(state, { key: nextKey, epoch: state.epoch + 1 });
 }
 
-/** Mean cost and accuracy on a set, returned at the end; yields now and then, so that a view can pause. */
-function* evaluate(network, set) {
-  const examples = set.labels.length;
+/** Mean cost and accuracy on a set's first examples, returned at the end; yields now and then, as a view may pause. */
+function* evaluate(network, set, most = Infinity) {
+  const examples = Math.min(most, set.labels.length);
   let cost = 0, correct = 0;
   for (let index = 0; index < examples; index++) {
     const label = set.labels[index], passed = forward(network, imageIn(set, index));

@@ -41,20 +41,20 @@ function racePanel(digits) {
 function newRace(rates, digits) {
   const racers = Object.entries(RACERS).map(([method, optimizer], at) => {
     const [batchSize, steps] = method === "gd" ? [1437, 1] : [32, 44], costs = Array.from({ length: SEEDS }, () => []);
-    return { method, steps, costs, states: [], config: { ...SOURCE, momentum: 0.9, optimizer, batchSize, learningRate: rates[at] } };
+    const config = { ...SOURCE, optimizer, learningRate: rates[at], momentum: 0.9, batchSize };
+    return { method, steps, costs, states: [], config };
   });
   return { rates, racers, work: racing(racers, digits), done: false };
 }
 
 function* racing(racers, digits) {
   const { train } = digits; // which are there when it begins
-  const probe = { images: train.images.subarray(0, PROBE * SIDE * SIDE), labels: train.labels.subarray(0, PROBE) };
   for (let epoch = 0; epoch <= EPOCHS; epoch++) {
     for (const { config, states, costs } of racers) {
       for (let seed = 0; seed < SEEDS; seed++) {
         states[seed] ??= start(random.key(seed), config);
         if (epoch) yield* trainEpoch(states[seed], train, config);
-        costs[seed].push((yield* evaluate(states[seed].network, probe)).cost);
+        costs[seed].push((yield* evaluate(states[seed].network, train, PROBE)).cost);
       }
     }
   }

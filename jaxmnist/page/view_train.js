@@ -2,7 +2,7 @@
 
 const SOURCE = { sizes: [784, 16, 16, 10], activation: "sigmoid", cost: "squared_error" };
 const EVERY = 10000; // examples: after so many, or an epoch, both sets are evaluated
-const TRAINING_EVALUATED = 2000; // of the training set's examples, at most
+const MOST_TRAINING = 2000; // of the training set's examples are evaluated
 const SPARSE = 1 / 200; // of all examples seen: in a long run, evaluations come no sooner
 const TOLD = 5000; // milliseconds between what a screen reader is told
 
@@ -91,8 +91,7 @@ function* learning(run, config) {
 }
 
 function* evaluation({ state: { network }, sets: { train, test }, seen, results }) {
-  const some = { images: train.images, labels: train.labels.subarray(0, TRAINING_EVALUATED) };
-  results.push({ seen, train: yield* evaluate(network, some), test: yield* evaluate(network, test) });
+  results.push({ seen, train: yield* evaluate(network, train, MOST_TRAINING), test: yield* evaluate(network, test) });
 }
 
 function* towardsGoal(run) {
