@@ -69,7 +69,8 @@ function forward({ layers, activation, cost }, image) {
 
 /** z = W a + b, in a plain list, which is made and mapped fastest. Inputs of 0 are skipped, as most pixels are. */
 function weightedSums({ inputs, outputs, weights, biases }, a) {
-  const sums = Array.from(biases);
+  const sums = [];
+  for (let j = 0; j < outputs; j++) sums.push(biases[j]);
   for (let k = 0; k < inputs; k++) {
     const input = a[k];
     if (input === 0) continue;

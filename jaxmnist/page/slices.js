@@ -1,19 +1,17 @@
 // Long work in slices, so that the page stays responsive.
 
-const BUSY = 12; // milliseconds of each frame to work and show, as at most displays it lasts 17
-
-/** Run a generator, a slice a frame, and call `onFrame(result)` after each slice; returns a function that stops it. */
-function inSlices(work, onFrame) {
+/**
+ * Run a generator for so many milliseconds of each frame, which at most displays lasts 17, and call `onFrame(result)`
+ * after them; returns a function that stops it.
+ */
+function inSlices(work, onFrame, milliseconds = 8) {
   let frame = requestAnimationFrame(slice);
-  let showing = 0; // milliseconds that it took to show the last slice
   function slice() {
-    const end = performance.now() + BUSY - showing;
+    const end = performance.now() + milliseconds;
     let result;
     do result = work.next(); while (!result.done && performance.now() < end);
     if (!result.done) frame = requestAnimationFrame(slice);
-    const worked = performance.now();
     onFrame(result);
-    showing = performance.now() - worked;
   }
   return () => cancelAnimationFrame(frame);
 }

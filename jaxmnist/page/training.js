@@ -61,7 +61,7 @@ function* trainInPieces(state, trainSet, indices, config, piece) {
 
 /** Add one example's share of the gradient to `slopes`, ∂C/∂W = δ aᵀ and ∂C/∂b = δ of every layer; returns its cost. */
 function addGradient(network, set, index, slopes, share) {
-  const label = set.labels[index], passed = forward(network, imageIn(set, index));
+  const label = set.labels[index], passed = forward(network, pixelsOf(set, index));
   const { deltas } = costGradient(network, passed, label, 1);
   slopes.forEach((layer, at) => addOuterProduct(layer, deltas[at + 1], passed.a[at], share));
   return ledger(network, passed, label).cost;
@@ -76,11 +76,13 @@ function addOuterProduct({ inputs, outputs, weights, biases }, deltas, a, share)
   }
 }
 
-/** An example's bytes as numbers from 0 to 1. */
-function imageIn({ images }, index) {
-  const image = new Float64Array(SIDE * SIDE), begin = index * image.length;
-  for (let k = 0; k < image.length; k++) image[k] = images[begin + k] / 255;
-  return image;
+const PIXELS = new Float64Array(SIDE * SIDE);
+
+/** An example's pixels from 0 to 1; each call returns the same array, as making new ones takes longer than this. */
+function pixelsOf({ images }, index) {
+  const begin = index * PIXELS.length;
+  for (let k = 0; k < PIXELS.length; k++) PIXELS[k] = images[begin + k] / 255;
+  return PIXELS;
 }
 
 /** One pass over the training set, newly shuffled; yields each minibatch's cost, and nothing between its pieces. */
@@ -97,7 +99,7 @@ function* evaluate(network, set, most = Infinity) {
   const examples = Math.min(most, set.labels.length);
   let cost = 0, correct = 0;
   for (let index = 0; index < examples; index++) {
-    const label = set.labels[index], passed = forward(network, imageIn(set, index));
+    const label = set.labels[index], passed = forward(network, pixelsOf(set, index));
     cost += ledger(network, passed, label).cost;
     correct += largestAt(passed.a.at(-1)) === label;
     if (index % PIECE === 0) yield;

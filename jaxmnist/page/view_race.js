@@ -30,7 +30,7 @@ function racePanel(digits) {
       shown = performance.now();
       race.show();
       if (done) speak(element("race-verdict").textContent);
-    });
+    }, 12); // as it is shown so rarely
     race.show();
   });
   element("race-reset").addEventListener("click", () => race.show((race.rates = null)));
