@@ -8,8 +8,9 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")  # all 
 if "slow" not in sys.argv and "measured" not in sys.argv:  # quick tests compile more than they compute
     os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
-# A shell's background job ignores Ctrl-C, and so would the commands that the tests start and interrupt.
+# A shell's background job ignores Ctrl-C, and under nohup hang-ups, and so would the commands that the tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 import jax
 import pytest

@@ -225,7 +225,7 @@ def test_what_the_machine_lacks_is_one_line_that_names_jax_settings(run, tmp_pat
         ),
         pytest.param(
             jax.errors.JaxRuntimeError(
-                "INTERNAL: Error dispatching computation: Out of memory allocating 37984 bytes."
+                "INTERNAL: Error dispatching computation: Out of memory allocating 379842052 bytes."
             ),
             "sweep --group-size 8 --seeds 2",
             "--group-size 8, --batch-size 32, --sizes 784 16 16 10",
@@ -233,7 +233,8 @@ def test_what_the_machine_lacks_is_one_line_that_names_jax_settings(run, tmp_pat
         ),
         pytest.param(
             jax.errors.JaxRuntimeError(
-                "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 149.01GiB.\nBufferAssignment Debugging:\n"
+                "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 149.01GiB.\n"
+                "BufferAssignment OOM Debugging:\n..."
             ),
             "cross-validate --sizes 784 10",
             "--group-size 64, --batch-size 32, --sizes 784 10",
@@ -241,14 +242,17 @@ def test_what_the_machine_lacks_is_one_line_that_names_jax_settings(run, tmp_pat
         ),
         pytest.param(
             jax.errors.JaxRuntimeError(
-                "RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 29.80G of 15.48G hbm.\n\nTotal usage"
+                "RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 29.80G of 15.48G hbm.\n\n"
+                "Total hbm usage >="
             ),
             "compare --seeds 3 --batch-size 8",
             "--seeds 3, --batch-size 8, --examples 3000",
             id="tpu",
         ),
         pytest.param(
-            MemoryError("Unable to allocate 7.11 PiB for an array with shape (1000000000000,) and data type float64"),
+            MemoryError(
+                "Unable to allocate 7.11 PiB for an array with shape (1000000000000000,) and data type float64"
+            ),
             "evaluate best",
             None,
             id="host",

@@ -7,7 +7,9 @@ import pytest
 import jaxmnist
 
 ROOT = Path(jaxmnist.__file__).parent
-WITH_EXAMPLES = [path.relative_to(ROOT.parent) for path in sorted(ROOT.rglob("*.py")) if ">>> " in path.read_text()]
+WITH_EXAMPLES = [
+    path.relative_to(ROOT.parent) for path in sorted(ROOT.rglob("*.py")) if ">>>" in path.read_text("utf-8")
+]
 
 
 @pytest.mark.parametrize("path", WITH_EXAMPLES, ids=lambda path: path.stem)

@@ -14,21 +14,20 @@ class Generation(NamedTuple):
 
     memory: int  # bytes a device, by Google Cloud's pages
     smallest: str  # a shape, in chips
-    clock: float | None  # cycles a second; None if what it follows from isn't published
-    source: str  # of the clock
+    peak: int | None = None  # bfloat16 FLOPs a second of a chip, by Google Cloud's pages (v2's by JAX's table of TPUs)
+    matrix_units: int = 0  # of a chip, each of 128×128; given with the peak
 
 
 GENERATIONS = {
-    "v2": Generation(8 * 10**9, "2x2", 0.70e9, "the published 46 · 10¹² FLOPs over 2 · 2 · 128² a cycle"),
-    "v3": Generation(16 * 10**9, "2x2", 0.94e9, "the published 123 · 10¹² FLOPs over 4 · 2 · 128² a cycle"),
-    "v4": Generation(32 * 10**9, "2x2x1", 1.05e9, "the published 275 · 10¹² FLOPs over 8 · 2 · 128² a cycle"),
-    "v5e": Generation(16 * 10**9, "1x1", 1.50e9, "the published 197 · 10¹² FLOPs over 4 · 2 · 128² a cycle"),
-    "v5p": Generation(95 * 10**9, "2x2x1", 1.75e9, "the published 459 · 10¹² FLOPs over 8 · 2 · 128² a cycle"),
-    "v6e": Generation(32 * 10**9, "1x1", None, ""),
-    "tpu7x": Generation(96 * 10**9, "2x2x1", None, ""),
+    "v2": Generation(8 * 10**9, "2x2", 46 * 10**12, 2),
+    "v3": Generation(16 * 10**9, "2x2", 123 * 10**12, 4),
+    "v4": Generation(32 * 10**9, "2x2x1", 275 * 10**12, 8),
+    "v5e": Generation(16 * 10**9, "1x1", 197 * 10**12, 4),
+    "v5p": Generation(95 * 10**9, "2x2x1", 459 * 10**12, 8),
+    "v6e": Generation(32 * 10**9, "1x1"),
+    "tpu7x": Generation(96 * 10**9, "2x2x1"),
 }
-"""The TPUs that libtpu knows. A clock is a chip's bfloat16 peak, by Google Cloud's pages (v2's by JAX's table of TPUs),
-over what its matrix units do in a cycle."""
+"""The TPUs that libtpu knows."""
 
 
 class Speed(NamedTuple):
@@ -72,9 +71,17 @@ def describe(name: str) -> Topology:
         found = _absent(kind, shape)
     except RuntimeError as problem:
         raise ValueError(f"topology={name}: {problem!s:.200}; {expected}") from problem
-    memory, _, clock, source = GENERATIONS[kind]
-    speed = Speed("cycles", clock, f"the clock of a {kind} ({source})") if clock else None
-    return Topology(name, found, len({tuple(device.coords) for device in found}), memory, speed)
+    chips = len({tuple(device.coords) for device in found})
+    return Topology(name, found, chips, GENERATIONS[kind].memory, _clock(kind))
+
+
+def _clock(kind: str) -> Speed | None:
+    """A TPU's cycles a second: its peak over what its matrix units do in a cycle; None if the peak isn't known."""
+    _, _, peak, units = GENERATIONS[kind]
+    if peak is None:
+        return None
+    source = f"the published {peak / 1e12:.0f} · 10¹² FLOPs over {units} · 2 · 128² a cycle"
+    return Speed("cycles", peak / (units * 2 * 128**2), f"the clock of a {kind} ({source})")
 
 
 def _absent(kind: str, shape: str) -> list[Any]:
