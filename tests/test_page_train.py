@@ -351,6 +351,7 @@ def test_the_page_learns_fast_and_stays_responsive(train_view):
         seconds = (shown.evaluate("performance.now()") - begin) / 1000
         shown.wait_for_timeout(3000)
         frames = np.array(shown.evaluate("frames"))
+        shown.locator("#train-run").click()  # or it would go on while the next is measured
         print(f"seed {seed}: 93 % after {seconds:.1f} s; frames: {np.median(frames):.0f} ms median, 95 % ≤ "
               f"{np.quantile(frames, 0.95):.1f} ms, longest {frames.max():.0f} ms")  # fmt: skip
         assert seconds <= 20
