@@ -516,8 +516,8 @@ def test_the_board_stays_where_it_is_while_one_draws(opened, width):
         shown.locator("#language").select_option(language)
         shown.locator("#clear").click()
         for strokes in ([], [THREE], [SEVEN, [(20, 20), (20, 180)]], [scribble], [[(100, 100), (100, 100)]], []):
-            for stroke in strokes:
-                draw(shown, stroke)
+            if strokes:
+                shown.evaluate(DRAW, [{"strokes": strokes, "pen": 12}])
             top, fits = shown.evaluate(place)
             tops.add((language, top))
             readings[shown.locator("#reading").inner_text()] = fits

@@ -69,7 +69,14 @@ function readingText({ outputs, problem, digit, kind }, limits) {
   return `${[words("reading.read", values), ...doubts].join("; ")}.`;
 }
 
-let speaking;
+let speaking, toldReading;
+
+/** Tell a screen reader how the drawing is read, if that has changed. */
+function speakReading() {
+  const text = element("reading").textContent;
+  if (text !== toldReading) speak(text);
+  toldReading = text;
+}
 
 /** Tell a screen reader, after a pause in the drawing. */
 function speak(text) {

@@ -36,7 +36,7 @@ function drawView(pad, networks) {
     element("facts").textContent = factsOf(networks[select.value]);
     element("remarks").textContent = remarksOn(network);
     showReading(pad, network, otherThan(now, moments));
-    speak(element("reading").textContent);
+    speakReading();
     showNetwork(diagram, network, state.passed, state.read);
     showNeuron(pad, network, chosen);
     const output = label ?? largestAt(state.outputs);

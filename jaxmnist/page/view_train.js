@@ -19,7 +19,7 @@ function trainView(pad, digits) {
     config.batchSize = Math.min(config.batchSize, view.sets.train?.labels.length ?? Infinity);
     if (anew || view.run?.sets !== view.sets || view.run.seed !== config.seed) view.run = newRun(view.sets, config);
     showTraining(pad, view);
-    speak(element("reading").textContent);
+    speakReading();
   }
 
   function learn(goal) {
