@@ -62,6 +62,36 @@ def browser():
 
 
 @pytest.fixture
+def opened(browser, tmp_path):
+    """Opens a network's page from a file; at the end nothing may have been asked for, refused or complained about."""
+    from pages import RECORD_VIOLATIONS, page_of
+
+    contexts, complaints, asked, pages = [], [], [], []
+
+    def open_(*trained, address="", content=None, **options):
+        path = tmp_path / f"{len(pages)}.html"
+        path.write_text(page_of(*trained, **(content or {})), encoding="utf-8")
+        contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options}))
+        shown = contexts[-1].new_page()
+        shown.add_init_script(RECORD_VIOLATIONS)
+        shown.on("console", lambda message: complaints.append(message.text))
+        shown.on("pageerror", lambda error: complaints.append(str(error)))
+        shown.on("dialog", lambda dialog: complaints.append(dialog.message))
+        shown.on("request", lambda request: asked.append(request.url))
+        shown.goto(path.as_uri() + address)
+        pages.append((shown, path.as_uri()))
+        return shown
+
+    yield open_
+    violations = [shown.evaluate("violations") for shown, _address in pages]
+    for context in contexts:
+        context.close()
+    assert complaints == []
+    assert violations == [[] for _page in pages]
+    assert {url.split("#")[0] for url in asked} <= {address for _page, address in pages}
+
+
+@pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
     """Runs `jaxmnist WORDS…` in this process and an empty folder; returns its exit code, output and errors."""
     from jaxmnist.cli import main

@@ -1,56 +1,33 @@
 import base64
 import hashlib
 import html.parser
-import itertools
 import json
 import re
 import shutil
 from functools import partial
-from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from browser import ROOT
+from pages import network, page_of
 from PIL import Image
 
 import jaxmnist.page
-from jaxmnist import training
-from jaxmnist.config import Config
 from jaxmnist.cost import COSTS
-from jaxmnist.dataset import Dataset
 from jaxmnist.handwriting.doubts import LIMITS
-from jaxmnist.network import ACTIVATIONS, Layer
-from jaxmnist.page import SCRIPTS, page
-from jaxmnist.runs.checkpoint import SavedNetwork, save_network
+from jaxmnist.network import ACTIVATIONS
+from jaxmnist.page import SCRIPTS
+from jaxmnist.runs.checkpoint import load_network, save_network
+from jaxmnist.sources import load
+from jaxmnist.studies import replay
 
-COMPUTING = ("random", "training", "digits")
-"""The page's modules that no view uses yet, and that aren't in it."""
 HOSTILE = "</script><script>alert(1)</script><!-- <script> &amp; \u2028 \udc80"
-SAMPLES = Dataset(np.arange(2 * 784, dtype=np.uint8).reshape(2, 784), np.array([3, 7], np.uint8))
 
 
 @pytest.fixture
 def run(command):
     return partial(command, "page")
-
-
-def network(sizes=(784, 16, 16, 10), activation="sigmoid", cost="squared_error", seed=0, **about):
-    """An untrained network, made without compiling anything."""
-    random = np.random.default_rng(seed)
-    params = tuple(
-        Layer(
-            jnp.array(random.normal(0, inputs**-0.5, (outputs, inputs)), jnp.float32),
-            jnp.array(random.normal(0, inputs**-0.5, outputs), jnp.float32),
-        )
-        for inputs, outputs in itertools.pairwise(sizes)
-    )
-    return SavedNetwork(params, Config(sizes=sizes, activation=activation, cost=cost), about)
-
-
-def page_of(after, name="it"):
-    return page(network(after.config.sizes, seed=99).params, after, SAMPLES, name)
 
 
 class Parts(html.parser.HTMLParser):
@@ -79,8 +56,8 @@ def data_in(text):
     return json.loads(Parts(text).inside["application/json"])
 
 
-def numbers(text):
-    return np.frombuffer(base64.b64decode(text), "<f4")
+def numbers(text, dtype="<f4"):
+    return np.frombuffer(base64.b64decode(text), dtype)
 
 
 def numbers_of(params):
@@ -93,19 +70,20 @@ def test_a_page_is_a_pure_function_of_its_arguments(capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_command_writes_one_file_of_at_most_300_kilobytes(run, tmp_path):
+def test_the_command_writes_one_file_of_at_most_500_kilobytes(run, tmp_path):
     code, output, errors = run("--output", "runs/new/p.html")
     assert (code, errors) == (0, "")
     content = (tmp_path / "runs/new/p.html").read_bytes()
     assert output == f"runs/new/p.html: {len(content) / 1000:,.0f} KB, open it in a browser\n"
-    assert len(content) <= 300_000
+    assert len(content) <= 500_000
     assert [path.name for path in (tmp_path / "runs/new").iterdir()] == ["p.html"]
     data = data_in(content.decode())
-    assert (data["name"], data["sizes"]) == ("source", [784, 16, 16, 10])
-    assert data["facts"] == ["trained on mnist", "reads 95.0% of 10,000 test images right"]
+    best, source = data["networks"]  # `predict` reads with the first, too
+    assert (best["name"], best["activation"]) == ("best", "silu")
+    assert (source["name"], source["sizes"], source["epochs"]) == ("source", [784, 16, 16, 10], [])
+    assert (source["dataset"], source["accuracy"], source["examples"]) == ("mnist", 0.9504, 10_000)
     assert data["limits"] == LIMITS._asdict()
-    assert [sample["label"] for sample in data["samples"]] == list(range(10))
-    assert numbers(data["after"]).size == numbers(data["before"]).size == 13_002
+    assert numbers(source["weights"]).size == 13_002
 
 
 @pytest.mark.parametrize(
@@ -114,11 +92,22 @@ def test_the_command_writes_one_file_of_at_most_300_kilobytes(run, tmp_path):
      ((784, 3, 40, 5, 10), "relu", "squared_error"), ((784, 300, 10), "silu", "cross_entropy")],
 )  # fmt: skip
 def test_a_networks_weights_are_in_its_page_bit_for_bit(sizes, activation, cost):
-    trained = network(sizes, activation, cost, dataset="fashion_mnist", test_accuracy=0.8333)
-    data = data_in(page_of(trained))
+    trained = network(sizes, activation, cost, dataset="fashion_mnist", test_accuracy=0.8333, test_examples=10)
+    (data,) = data_in(page_of(trained))["networks"]
     assert (data["sizes"], data["activation"], data["cost"]) == (list(sizes), activation, cost)
-    assert data["facts"] == ["trained on fashion_mnist", "reads 83.3% of the test images right"]
-    assert np.array_equal(numbers(data["after"]), numbers_of(trained.params))
+    assert (data["dataset"], data["accuracy"], data["examples"], data["seed"]) == ("fashion_mnist", 0.8333, 10, 99)
+    assert np.array_equal(numbers(data["weights"]), numbers_of(trained.params))
+
+
+def test_earlier_moments_are_in_the_page_in_half_precision():
+    trained, early = network(), network(seed=1)
+    huge = jax.tree.map(lambda leaf: leaf * 1e6, early.params)
+    (data,) = data_in(page_of(trained, epochs={1: early.params, 3: huge}))["networks"]
+    assert [moment["epoch"] for moment in data["epochs"]] == [1, 3]
+    halves, largest = (numbers(moment["weights"], "<f2") for moment in data["epochs"])
+    # Float16 has 11 significant bits; below 2⁻¹⁴ its steps are 2⁻²⁴.
+    np.testing.assert_allclose(halves, numbers_of(early.params), rtol=2**-11, atol=2**-25)
+    assert np.max(np.abs(largest)) == 65504
 
 
 def test_the_page_knows_every_activation_and_cost_of_the_package():
@@ -133,7 +122,7 @@ def test_one_record_in_network_js_adds_an_activation_or_a_cost(monkeypatch, tmp_
         with pytest.raises(ValueError, match=f"^{field}=new: the page can draw {', '.join(names)}; add a record to"):
             page_of(unknown)
     monkeypatch.setattr(jaxmnist.page, "TEMPLATES", with_records(tmp_path / "page", "new: {},", "new: {\n  },"))
-    data = data_in(page_of(network(activation="new", cost="new")))
+    (data,) = data_in(page_of(network(activation="new", cost="new")))["networks"]
     assert (data["activation"], data["cost"]) == ("new", "new")
 
 
@@ -173,7 +162,8 @@ def test_the_page_names_no_other_file_and_has_no_script_in_attributes():
     parts = Parts(page_of(network()))
     for tag, attributes in parts.elements:
         assert tag not in ("link", "img", "iframe", "object", "base", "form")
-        assert not attributes.keys() & {"src", "href", "style", "action"}
+        assert not attributes.keys() & {"src", "style", "action"}
+        assert attributes.get("href", "#").startswith("#")
         assert not any(name.startswith("on") for name in attributes)
     assert not re.search(r"@import|url\(", parts.inside["style"])
     assert not re.search(r"\b(import|fetch|XMLHttpRequest|WebSocket|innerHTML|eval)\b", parts.inside["module"])
@@ -182,19 +172,20 @@ def test_the_page_names_no_other_file_and_has_no_script_in_attributes():
 
 @pytest.mark.parametrize("about", [{}, {"dataset": HOSTILE}, {"dataset": 3, "test_accuracy": float("nan")}])
 def test_names_that_look_like_script_stay_data(about):
-    text = page_of(network(**about), HOSTILE)
+    text = page_of(network(**about), name=HOSTILE)
     text.encode()  # although the name isn't UTF-8
     parts = Parts(text)
     assert [tag for tag, _attributes in parts.elements].count("script") == 2
-    data = json.loads(parts.inside["application/json"])
+    (data,) = json.loads(parts.inside["application/json"])["networks"]
     assert data["name"] == HOSTILE
     assert "alert" not in parts.inside["module"]
-    assert data["facts"] == ([f"trained on {HOSTILE}"] if about.get("dataset") == HOSTILE else [])
+    assert data.get("dataset") == (HOSTILE if about.get("dataset") == HOSTILE else None)
+    assert "accuracy" not in data
 
 
 def test_the_scripts_are_short_and_all_in_the_page():
     folder = ROOT / "jaxmnist" / "page"
-    assert {f"{name}.js" for name in (*SCRIPTS, *COMPUTING)} == {path.name for path in folder.glob("*.js")}
+    assert {f"{name}.js" for name in SCRIPTS} == {path.name for path in folder.glob("*.js")}
     lengths = [len(path.read_text(encoding="utf-8").splitlines()) for path in folder.glob("*.js")]
     assert max(lengths) <= 250
     assert sum(lengths) <= 2000
@@ -208,13 +199,14 @@ def test_a_name_that_is_not_utf_8_can_be_printed(run, tmp_path):
 
 
 def test_a_large_network_gives_a_large_page_and_a_warning(run, tmp_path):
-    large = network((784, 64, 10), dataset="mnist", seed=0)
+    large = network((784, 2000, 10), dataset="mnist", seed=0)
     save_network(tmp_path / "large.safetensors", large.params, large.config, {"seed": 0})
     code, _, errors = run("large.safetensors")
     assert code == 0
     assert errors.startswith("warning: page.html is large")
-    assert (tmp_path / "page.html").stat().st_size > 300_000
-    assert data_in((tmp_path / "page.html").read_text())["name"] == "large.safetensors"
+    assert (tmp_path / "page.html").stat().st_size > 2_000_000
+    (data,) = data_in((tmp_path / "page.html").read_text())["networks"]
+    assert data["name"] == tmp_path.name  # the folder's, as that of a run
 
 
 @pytest.mark.parametrize(
@@ -225,6 +217,7 @@ def test_a_large_network_gives_a_large_page_and_a_warning(run, tmp_path):
         (("empty",), "weights.safetensors"),
         ((__file__,), "test_page.py"),
         (("strange.safetensors",), "seed 'one' in the run's weights file"),
+        (("--epochs", 9), "error: --epochs 9: expected 0 to 8"),
         (("--output", "empty"), "error: --output empty: is a folder"),
         (("--output", "there.html"), "error: --output there.html: exists already"),
         (("--output", "there.html/page.html"), "error: --output there.html/page.html: can't be written"),
@@ -245,14 +238,29 @@ def test_bad_input_is_one_line_and_exit_code_2(run, tmp_path, arguments, message
     assert not (tmp_path / "page.html").exists()
 
 
-def test_the_network_before_training_is_the_one_that_training_began_with(run, tmp_path):
-    trained = network((784, 8, 10), "relu", "cross_entropy")
-    (tmp_path / "run").mkdir()
-    save_network(tmp_path / "run" / "weights.safetensors", trained.params, trained.config, {"seed": 5})
-    assert run("run")[0] == 0
-    data = data_in(Path("page.html").read_text())
-    assert np.array_equal(numbers(data["before"]), numbers_of(training.start(jax.random.key(5), trained.config).params))
-    assert data["name"] == "run"
+def test_a_run_brings_the_moments_of_its_training(run, command, tmp_path):
+    config = ("--dataset", "digits", "--epochs", 12, "--sizes", 784, 8, 10, "--seed", 5)
+    assert command("train", *config, "--run-dir", "run")[0] == 0
+    code, output, _ = run("run")
+    assert code == 0
+    assert output.endswith("open it in a browser\n")
+    (data,) = data_in((tmp_path / "page.html").read_text())["networks"]
+    assert (data["name"], data["seed"]) == ("run", 5)
+    assert [moment["epoch"] for moment in data["epochs"]] == [1, 2, 3, 4, 5, 6, 8, 11]
+    again = replay.after_epochs(jax.random.key(5), load("digits").train, load_network("run").config, 4)
+    fourth = numbers(data["epochs"][3]["weights"], "<f2")
+    np.testing.assert_allclose(fourth, numbers_of(again.params), rtol=2**-11, atol=2**-25)
+    assert run("run", "--epochs", 0, "--output", "without.html")[0] == 0
+    assert data_in((tmp_path / "without.html").read_text())["networks"][0]["epochs"] == []
+
+
+@pytest.mark.parametrize(
+    ("epochs", "most", "moments"),
+    [(1, 8, []), (2, 8, [1]), (9, 8, [*range(1, 9)]), (10, 8, [1, 2, 3, 4, 5, 6, 7, 9]), (300, 4, [1, 7, 45, 299]),
+     (5, 0, [])],
+)  # fmt: skip
+def test_moments_are_different_and_before_the_end(epochs, most, moments):
+    assert replay.spread_moments(epochs, most) == moments
 
 
 def test_the_readmes_picture_is_small(run):

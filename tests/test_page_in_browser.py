@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from browser import EIGHT, SEVEN, THREE, draw, picture
 from comparing import relative_distance
+from pages import RECORD_VIOLATIONS, network, page_of
 from playwright.sync_api import expect
-from test_page import HOSTILE, SAMPLES, network, with_records
+from test_page import HOSTILE, with_records
 
 import jaxmnist.page
 from jaxmnist.cost import COSTS, Cost, example_cost
@@ -18,15 +19,11 @@ from jaxmnist.handwriting.doubts import LIMITS
 from jaxmnist.handwriting.normalise import normalise
 from jaxmnist.handwriting.segment import segment
 from jaxmnist.network import ACTIVATIONS, Activation, Layer, activations, forward, weighted_sums
-from jaxmnist.page import page
 from jaxmnist.runs.checkpoint import load_network
+from jaxmnist.training import start
 
 slow = pytest.mark.slow
 
-RECORD_VIOLATIONS = """
-window.violations = [];
-document.addEventListener("securitypolicyviolation", (event) => window.violations.push(event.violatedDirective));
-"""
 DRAW = """(drawings) => drawings.map(({ strokes, pen }) => {
   const board = document.getElementById("board"), slider = document.getElementById("pen");
   const { left, top, width, height } = board.getBoundingClientRect();
@@ -43,13 +40,15 @@ DRAW = """(drawings) => drawings.map(({ strokes, pen }) => {
     pointer("pointerup");
   }
   const { ink, digit, problem, outputs } = jaxmnist.state();
+  const refusal = problem && jaxmnist.words(`unreadable.${problem.message}`, problem.values);
   return {
-    grey: bytes(ink.values.map((share) => Math.round(255 * (1 - share)))), problem, outputs: Array.from(outputs),
+    grey: bytes(ink.values.map((share) => Math.round(255 * (1 - share)))), problem: refusal,
+    outputs: Array.from(outputs),
     ...(digit && { image: bytes(digit.image), pen: digit.pen, digits: digit.digits }),
   };
 })"""
 PASS = """([images, label]) => images.map((image) => {
-  const { after } = jaxmnist.networks;
+  const after = jaxmnist.networks[0].moments.at(-1).network;
   const passed = jaxmnist.forward(after, image);
   const { terms, cost } = jaxmnist.ledger(after, passed, label);
   const gradient = jaxmnist.costGradient(after, passed, label);
@@ -59,35 +58,6 @@ PASS = """([images, label]) => images.map((image) => {
     pixels: Array.from(gradient.pixels), deltas: gradient.deltas.slice(1).map((layer) => Array.from(layer)),
   };
 })"""
-
-
-@pytest.fixture
-def opened(browser, tmp_path):
-    """Opens a network's page from a file; at the end nothing may have been asked for, refused or complained about."""
-    contexts, complaints, asked, pages = [], [], [], []
-
-    def open_(trained, name="it", limits=LIMITS, **options):
-        before = network(trained.config.sizes, seed=99).params
-        path = tmp_path / f"{len(pages)}.html"
-        path.write_text(page(before, trained, SAMPLES, name, limits), encoding="utf-8")
-        contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options}))
-        shown = contexts[-1].new_page()
-        shown.add_init_script(RECORD_VIOLATIONS)
-        shown.on("console", lambda message: complaints.append(message.text))
-        shown.on("pageerror", lambda error: complaints.append(str(error)))
-        shown.on("dialog", lambda dialog: complaints.append(dialog.message))
-        shown.on("request", lambda request: asked.append(request.url))
-        shown.goto(path.as_uri())
-        pages.append((shown, path.as_uri()))
-        return shown
-
-    yield open_
-    violations = [shown.evaluate("violations") for shown, _address in pages]
-    for context in contexts:
-        context.close()
-    assert complaints == []
-    assert violations == [[] for _page in pages]
-    assert asked == [address for _page, address in pages]
 
 
 def drawings(count):
@@ -102,7 +72,8 @@ def drawings(count):
         else:
             digit = np.array([THREE, SEVEN, EIGHT][kind]) - 100
             strokes = [np.clip(digit @ turned + 100 + move + random.normal(0, 4, digit.shape), 0, 200)]
-        yield {"strokes": [stroke.tolist() for stroke in strokes], "pen": int(random.integers(3, 26))}
+        drawing = {"strokes": [stroke.tolist() for stroke in strokes], "pen": int(random.integers(3, 26))}
+        yield drawing, kind == 3
 
 
 def bytes_in(text):
@@ -120,13 +91,11 @@ def normalised(picture):
 def check_drawings(shown, count):
     """Assert that drawings on the board become what Python makes of them; return how many were compared."""
     source, read_by, compared = load_network("source"), jax.jit(forward), 0
-    for drawing in drawings(count):
+    for drawing, is_scribble in drawings(count):
         (result,) = shown.evaluate(DRAW, [drawing])
         picture = bytes_in(result["grey"]).reshape(140, 140)
-        if np.mean(picture < 128) > 0.5:
-            continue  # Python, which doesn't know the paper, takes the ink for it
-        if segment(picture).printed.any():
-            continue  # a scribble with a straight line beside the rest, or a dot near an edge: as if on printed paper
+        if is_scribble and not np.array_equal(segment(picture).ink, 1 - picture / 255):
+            continue  # Python, which doesn't know the paper, takes ink for paper, shadow or print
         compared += 1
         expected = normalised(picture)
         if isinstance(expected, str):
@@ -226,6 +195,7 @@ def test_one_record_adds_an_activation_and_a_cost_to_the_page(opened, monkeypatc
     outputSlope: (z, output) => z.map((sum, j) => (j === output ? sigmoidSlope(sum) : 0)),
     outputName: "σ(z)",
     formula: "(a − y)⁴",
+    deltaFormula: "4(a − y)³ σ′(z)",
   },"""
     monkeypatch.setattr(jaxmnist.page, "TEMPLATES", with_records(tmp_path / "page", activation, cost))
     after = network(activation="softplus", cost="quartic", seed=4)
@@ -245,10 +215,10 @@ def test_strokes_by_mouse_are_read_and_undo_and_clear_take_them_back(opened):
     assert "Nothing is drawn" in reading.inner_text()
     assert shown.locator("#undo").is_disabled()
     draw(shown, THREE)
-    assert reading.inner_text().startswith("A 3, with confidence")
+    assert reading.inner_text().startswith("It reads 3, with confidence")
     assert shown.locator("#digit").inner_text() == "3"
     three = shown_outputs(shown)
-    assert max(three) == three[3] > 0.9
+    assert max(three) == three[3] > 0.8
     # What is on the board is read as Python would read it.
     grey_page = jnp.array(shown.evaluate("Array.from(jaxmnist.state().image)"), jnp.float32)
     assert grey_page.max() == 255
@@ -288,10 +258,9 @@ def test_empty_paper_is_not_called_read(opened):
     assert shown.locator("#digit").inner_text() == "?"
     largest = int(np.argmax(forward(load_network("source").params, jnp.zeros(784))))
     assert f"The gradient of output {largest}, the largest: " in shown.locator("#gradient-text").inner_text()
-    assert "before training the largest output is that of" in shown.locator("#other").inner_text()
+    assert "before training, its largest output is that of" in shown.locator("#marks").inner_text()
     draw(shown, THREE)
     assert "The gradient of output 3, the one read: " in shown.locator("#gradient-text").inner_text()
-    assert "before training it reads" in shown.locator("#other").inner_text()
     shown.keyboard.press("2")
     assert "The gradient of output 2, the right one: " in shown.locator("#gradient-text").inner_text()
 
@@ -310,7 +279,7 @@ def test_a_label_shows_the_cost_and_the_gradient(opened):
     shown_numbers = [float(cell) for cell in shown.locator("#ledger td:last-child").all_inner_texts()]
     np.testing.assert_allclose(shown_numbers, terms, atol=6e-4)  # three decimals are shown
     assert float(shown.locator("#cost").inner_text()) == pytest.approx(terms.sum(), abs=6e-4)
-    assert "more of a 2" in shown.locator("#gradient-title").inner_text()
+    assert "raise output 2" in shown.locator("#gradient-title").inner_text()
     raising = shown.evaluate("Array.from(jaxmnist.state().raising)")
     assert (
         relative_distance(
@@ -318,9 +287,10 @@ def test_a_label_shows_the_cost_and_the_gradient(opened):
         )
         <= 1e-4
     )
-    shown.locator(".switch label", has_text="before").click()
+    shown.locator("#moment").focus()
+    shown.keyboard.press("ArrowLeft")
     assert float(shown.locator("#cost").inner_text()) > 1
-    assert "after training it reads 7" in shown.locator("#other").inner_text()
+    assert "after training, its largest output is that of 7" in shown.locator("#marks").inner_text()
 
 
 @slow
@@ -334,20 +304,55 @@ def test_a_label_shows_the_cost_and_the_gradient(opened):
 )
 def test_doubts_are_shown(opened, limit, message):
     shown = opened(
-        load_network("source"), limits=LIMITS._replace(**{"unsure": 0.0, "unlike": 0.0, "widest_pen": 28.0, **limit})
+        load_network("source"),
+        content={"limits": LIMITS._replace(**{"unsure": 0.0, "unlike": 0.0, "widest_pen": 28.0, **limit})},
     )
     draw(shown, THREE)
     assert message in shown.locator("#reading").inner_text()
 
 
 @slow
+def test_the_slider_goes_through_the_moments_of_the_training(opened):
+    after, epochs = network(seed=1), {1: network(seed=2).params, 7: network(seed=3).params}
+    shown = opened(after, content={"epochs": epochs})
+    draw(shown, THREE)
+    image = jnp.array(shown.evaluate("Array.from(jaxmnist.state().pixels)"))
+    before = start(jax.random.key(99), after.config).params
+    networks = {"before training": before, "after epoch 1": epochs[1], "after epoch 7": epochs[7],
+                "after training": after.params}  # fmt: skip
+    shown.locator("#moment").focus()
+    shown.keyboard.press("Home")
+    for name, params in networks.items():
+        assert shown.locator("#moment-name").inner_text() == name
+        outputs = shown.evaluate("Array.from(jaxmnist.state().outputs)")
+        # Earlier moments have 11 bits for a weight: 784 such errors add up to less.
+        np.testing.assert_allclose(outputs, forward(params, image), atol=1e-3 if "epoch" in name else 1e-5)
+        shown.keyboard.press("ArrowRight")
+
+
+@slow
+def test_each_packaged_network_reads_as_predict_does(opened):
+    networks = [load_network("best"), load_network("source")]
+    shown = opened(*networks)
+    draw(shown, EIGHT)
+    image = jnp.array(shown.evaluate("Array.from(jaxmnist.state().pixels)"))
+    for at, (params, config, _) in enumerate(networks):
+        shown.locator("#network").select_option(str(at))
+        outputs = forward(params, image, config.activation, config.cost)
+        np.testing.assert_allclose(shown.evaluate("Array.from(jaxmnist.state().outputs)"), outputs, atol=1e-5)
+        assert f"{config.activation}, {config.cost.replace('_', ' ')}" in shown.locator("#facts").inner_text().replace(
+            "-", " "
+        )
+
+
+@slow
 def test_samples_and_noise_can_be_chosen(opened):
     shown = opened(load_network("source"))
     shown.get_by_role("button", name="Noise").click()
-    assert "can't say “no digit”" in shown.locator("#reading").inner_text()
-    assert shown.evaluate("jaxmnist.state().problem").startswith("all noise")
+    assert "can’t say “no digit”" in shown.locator("#reading").inner_text()
+    assert shown.evaluate("jaxmnist.state().problem.message") in ("strokes", "lines")
     assert len(set(shown.evaluate("Array.from(jaxmnist.state().image)"))) > 200
-    shown.get_by_role("button", name="Sample 7").click()
+    shown.get_by_role("radio", name="Sample 7").check(force=True)
     assert shown.locator('#ledger input[value="7"]').is_checked()
     draw(shown, THREE)  # begins anew
     assert shown.locator("#digit").inner_text() == "3"
@@ -363,21 +368,21 @@ def test_everything_can_be_done_by_keyboard(opened):
         shown.keyboard.press("Tab")
         stops.append(
             shown.evaluate(
-                "(({ id, name, value, dataset, ariaLabel }) => id || dataset.layer && 'neuron' || name || ariaLabel)"
+                "(({ id, name, dataset, hash }) => id || dataset.layer && 'neuron' || name || hash)"
                 "(document.activeElement)"
             )
         )
-        if stops[-1] is None:
+        if not stops[-1]:
             break
-    assert stops[:1] == ["board"]
-    assert {"clear", "noise", "pen", "Sample 3", "Sample 7", "label", "weights", "neuron"} <= set(stops)
+    assert stops[:6] == ["#draw", "#train", "#step", "#race", "language", "board"]
+    assert {"clear", "noise", "pen", "sample", "label", "moment", "neuron"} <= set(stops)
     shown.locator("#board").focus()
     shown.keyboard.press(" ")
     for _ in range(20):
         shown.keyboard.press("ArrowDown")
     shown.keyboard.press(" ")
     assert shown.locator("#digit").inner_text() == "1"
-    shown.locator('#neurons [data-layer="1"][data-neuron="0"]').focus()
+    shown.locator('#diagram [data-layer="1"][data-neuron="0"]').focus()
     shown.keyboard.press("ArrowDown")
     shown.keyboard.press("ArrowDown")
     title = shown.locator("#neuron-title")
@@ -404,8 +409,8 @@ def test_every_control_has_a_name_and_the_reading_is_announced(opened):
         assert named.strip(), control
     spoken = shown.locator("[aria-live=polite]")
     draw(shown, THREE)
-    expect(spoken).to_have_text(re.compile("^A 3, with confidence"))
-    shown.locator('#neurons [data-layer="1"][data-neuron="0"]').focus()
+    expect(spoken).to_have_text(re.compile("^It reads 3, with confidence"))
+    shown.locator('#diagram [data-layer="1"][data-neuron="0"]').focus()
     expect(spoken).to_have_text(re.compile("^Hidden layer 1, neuron 0: bias"))
     assert spoken.count() == 1
     assert shown.locator("html").get_attribute("lang") == "en"
@@ -430,7 +435,7 @@ def test_a_finger_draws(opened):
     touches("touchEnd")
     assert shown.locator("#digit").inner_text() == "7"
     assert shown.evaluate("scrollY") == 0
-    neuron = shown.locator('#neurons [data-layer="1"][data-neuron="5"]')
+    neuron = shown.locator('#diagram [data-layer="1"][data-neuron="5"]')
     neuron.tap()
     assert shown.locator("#neuron-title").inner_text() == "Hidden layer 1, neuron 5"
 
@@ -438,7 +443,7 @@ def test_a_finger_draws(opened):
 @slow
 @pytest.mark.parametrize("sizes", [(784, 16, 16, 10), (784, 10), (784, 300, 200, 10), (784, *[16] * 12, 10)])
 def test_nothing_is_cut_off(opened, sizes):
-    shown = opened(network(sizes, dataset="a_set_with_a_long_name" * 4), "a-run-with-a-long-name" * 5)
+    shown = opened(network(sizes, dataset="a_set_with_a_long_name" * 4), content={"name": "a-run-with-a-long-name" * 5})
     draw(shown, THREE)
     shown.keyboard.press("3")
     for width in (360, 800, 1280):
@@ -462,7 +467,7 @@ def test_nothing_is_cut_off(opened, sizes):
 @slow
 def test_a_name_that_looks_like_script_is_shown_and_does_nothing(opened):
     name = HOSTILE.replace("\udc80", "")
-    shown = opened(network(dataset=name), name)
+    shown = opened(network(dataset=name), content={"name": name})
     facts = shown.locator("#facts")
     assert facts.evaluate("element => element.textContent").startswith(f"{name}: 784-16-16-10")
     assert facts.locator("*").count() == 0
@@ -472,7 +477,7 @@ def test_a_name_that_looks_like_script_is_shown_and_does_nothing(opened):
 @slow
 def test_the_policy_stops_a_script_a_style_and_a_request(browser, tmp_path):
     path = tmp_path / "page.html"
-    path.write_text(page(network(seed=99).params, network(), SAMPLES, "it"))
+    path.write_text(page_of(network()))
     shown = browser.new_page()
     shown.add_init_script(RECORD_VIOLATIONS)
     shown.goto(path.as_uri())
@@ -497,14 +502,58 @@ def test_the_readmes_picture_can_be_made_anew(opened):
     assert 30_000 < len(picture(shown)) <= 250_000
 
 
+@slow
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_board_stays_where_it_is_while_one_draws(opened, width):
+    shown = opened(load_network("source"), viewport={"width": width, "height": 900})
+    place = """() => {
+      const { scrollHeight, clientHeight } = document.querySelector(".reading");
+      return [document.getElementById("board").getBoundingClientRect().top + scrollY, scrollHeight <= clientHeight];
+    }"""
+    tops, readings = set(), {}
+    scribble = [(x, y) for x in range(20, 181, 20) for y in ((20, 180) if x % 40 < 20 else (180, 20))]
+    for language in ("en", "ko"):
+        shown.locator("#language").select_option(language)
+        shown.locator("#clear").click()
+        for strokes in ([], [THREE], [SEVEN, [(20, 20), (20, 180)]], [scribble], [[(100, 100), (100, 100)]], []):
+            if strokes:
+                shown.evaluate(DRAW, [{"strokes": strokes, "pen": 12}])
+            top, fits = shown.evaluate(place)
+            tops.add((language, top))
+            readings[shown.locator("#reading").inner_text()] = fits
+            shown.locator("#clear" if strokes else "#noise").click()
+    assert len(tops) == 2  # one for each language, as the header differs
+    assert len(readings) >= 8
+    refusals = {text for text, fits in readings.items() if not fits}
+    assert len(refusals) <= 2, "only why the scribble isn’t a digit may be longer"
+
+
+@slow
+def test_a_neuron_that_another_network_does_not_have_is_forgotten(opened):
+    shown = opened(network(), network((784, 10)))
+    shown.locator('#diagram [data-layer="3"][data-neuron="9"]').hover()
+    assert shown.locator("#neuron-title").inner_text() == "Output 9"
+    shown.mouse.move(0, 0)
+    shown.locator("#network").select_option("1")
+    assert shown.locator("#neuron-title").inner_text() == "Output 0"
+
+
 @pytest.mark.measured
 def test_a_stroke_is_answered_within_sixteen_milliseconds(opened):
     shown = opened(load_network("source"))
+    shown.evaluate(
+        """() => {
+          window.latencies = [];
+          for (const name of ["pointerdown", "pointermove"]) window.addEventListener(name, (event) => {
+            if (event.buttons) window.latencies.push(performance.now() - event.timeStamp); // after the board's own
+          });
+        }"""
+    )
     for stroke in (THREE, SEVEN):
         shown.locator("#clear").click()
         draw(shown, stroke)
         shown.keyboard.press("3")
-    latencies = shown.evaluate("jaxmnist.latencies")
+    latencies = shown.evaluate("latencies")
     usual, most = np.median(latencies), np.quantile(latencies, 0.9)
     print(f"{len(latencies)} events: {usual:.1f} ms median, {most:.1f} ms for 9 of 10")
     assert len(latencies) > 100

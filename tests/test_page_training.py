@@ -7,22 +7,30 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from browser import ROOT
-from test_page import COMPUTING
+from pages import packed_digits
 
 from jaxmnist.config import Config
 from jaxmnist.dataset import minibatch_order, take
 from jaxmnist.metrics import evaluate
 from jaxmnist.network import init
-from jaxmnist.page import SCRIPTS, pack_digits
 from jaxmnist.training import start, train_epoch
 
 slow = pytest.mark.slow
 
-MODULES = ("numbers", "normalise", "network", *COMPUTING)
-EXPOSED = "\nglobalThis.core = { random, minibatchOrder, init, start, trainEpoch, trainStep, evaluate, loadDigits };"
+MODULES = ("numbers", "normalise", "network", "random", "training", "digits")
+EXPOSED = """
+function digitsIn(packed) {
+  const loading = loadDigits(packed);
+  for (;;) {
+    const { done, value } = loading.next();
+    if (done) return value;
+  }
+}
+globalThis.core = { random, minibatchOrder, init, start, trainEpoch, trainStep, evaluate, digitsIn };
+"""
 BYTES = "(array) => Array.from(new Uint8Array(array.buffer), (byte) => String.fromCharCode(byte)).join('')"
 TRAIN = f"""([packed, seed, config, examples, epochs]) => {{
-  const {{ train, test }} = core.loadDigits(packed), state = core.start(core.random.key(seed), config), costs = [];
+  const {{ train, test }} = core.digitsIn(packed), state = core.start(core.random.key(seed), config), costs = [];
   const set = {{ images: train.images.subarray(0, 784 * examples), labels: train.labels.subarray(0, examples) }};
   for (let epoch = 0; epoch < epochs; epoch++) costs.push(...core.trainEpoch(state, set, config));
   const evaluation = core.evaluate(state.network, test);
@@ -32,7 +40,7 @@ TRAIN = f"""([packed, seed, config, examples, epochs]) => {{
   return {{ costs, params: written(state.params), velocity: written(state.velocity), ...result.value }};
 }}"""
 RACE = """([packed, seed, config, goal]) => {
-  const { train, test } = core.loadDigits(packed), begin = performance.now(), slices = [];
+  const { train, test } = core.digitsIn(packed), begin = performance.now(), slices = [];
   const state = core.start(core.random.key(seed), config);
   for (;;) {
     let last = performance.now();
@@ -62,7 +70,7 @@ def core(browser):
 
 @pytest.fixture(scope="module")
 def packed():
-    return pack_digits()
+    return packed_digits()
 
 
 def page_config(config):
@@ -87,13 +95,6 @@ def largest_error(flat, params):
     """The largest error in any array, as a share of that array's largest number."""
     pairs = zip(leaves_in(flat, params), jax.tree.leaves(params), strict=True)
     return max(float(np.max(np.abs(page - np.asarray(leaf))) / np.max(np.abs(leaf))) for page, leaf in pairs)
-
-
-@slow
-def test_the_modules_parse_together_with_the_pages_scripts(core):
-    *scripts, main = SCRIPTS
-    # In a block of strict code no name may be declared twice, as in a module.
-    core("(script) => { new Function(script); }", f"'use strict'; {{ {joined([*scripts, *COMPUTING, main])} }}")
 
 
 @slow
@@ -138,7 +139,7 @@ def test_the_start_is_pythons(core, seed, sizes):
 def test_the_digits_are_pythons_byte_for_byte(core, packed, digits):
     for name in ("train", "test"):
         page = core(
-            f"([packed, name]) => {{ const {{ images, labels }} = core.loadDigits(packed)[name];"
+            f"([packed, name]) => {{ const {{ images, labels }} = core.digitsIn(packed)[name];"
             f" return [btoa(({BYTES})(images)), btoa(({BYTES})(labels))]; }}",
             [packed, name],
         )

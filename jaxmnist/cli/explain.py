@@ -9,6 +9,7 @@ import numpy as np
 import tyro
 
 from jaxmnist.cli import options as shared
+from jaxmnist.cli import recorded
 from jaxmnist.cli.console import printable, progress, say
 from jaxmnist.cli.drawing import write_figures
 from jaxmnist.config import Config
@@ -16,7 +17,7 @@ from jaxmnist.metrics import evaluate
 from jaxmnist.network import Params
 from jaxmnist.plots.explanation import figures
 from jaxmnist.runs import folder as run_folder
-from jaxmnist.runs import loop, records, results
+from jaxmnist.runs import records, results
 from jaxmnist.runs.checkpoint import load_network
 from jaxmnist.sources import Splits
 from jaxmnist.studies import explanation, replay
@@ -98,25 +99,21 @@ def _network(options: Options, device: jax.Device) -> Explained:
 def _network_of_the_past(options: Options, device: jax.Device) -> Explained:
     """The network at an earlier moment of its run, which is made again up to there."""
     epoch, step, path = options.epoch or 0, options.step or 0, Path(options.run or "")
-    recorded = options.run is not None and (path / "config.json").is_file()
-    if recorded:
-        about = records.read_json(path / "config.json", records.CONFIG)
-        config = records.recipe(path / "config.json", about)
+    is_recorded = options.run is not None and (path / "config.json").is_file()
+    if is_recorded:
+        config, about, splits = recorded.run_to_repeat(path, options.data)
     elif options.run is not None:
         _, config, about = load_network(options.run)
         records.check_record(path, about, {"seed": records.CONFIG["seed"]})
     else:
         config, about = Config(), {"seed": options.seed}
-    if shards := about.get("logical_shards"):
-        raise ValueError(f"{path}: was trained in {shards} logical shards; expected a run without, to make it again")
-    splits = shared.load_data(shared.data_of_run(options.data, about))
-    if recorded:
-        loop.check_data(path, about, splits)
+    if not is_recorded:
+        splits = shared.load_data(shared.data_of_run(options.data, about))
     config = config.resolved(len(splits.train.labels))
     replay.check_moment(config, len(splits.train.labels), epoch, step)
     with progress(epoch, "epochs") as advance:
         state = replay.after_epochs(jax.random.key(about["seed"]), splits.train, config, epoch, lambda: advance(1))
-    if recorded:
+    if is_recorded:
         _compare(path, epoch, float(evaluate(state.params, splits.test, config.activation, config.cost).cost))
     state = replay.after_steps(state, splits.train, config, step)
     moment = f"after epoch {epoch}" + (f" and {step:,} steps" if step else "")

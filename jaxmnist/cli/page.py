@@ -1,40 +1,43 @@
-"""The page command: a network as a web page to draw on."""
+"""The page command: networks as a web page to draw on, to train, to step through and to race."""
 
 import dataclasses
 from pathlib import Path
 from typing import Annotated
 
 import jax
-import jax.numpy as jnp
 import tyro
 
-from jaxmnist.cli.console import say
-from jaxmnist.cli.options import DataOptions, check_seed, select_device, untrained
-from jaxmnist.dataset import Dataset
-from jaxmnist.page import page
+from jaxmnist.cli import recorded
+from jaxmnist.cli.console import progress, say
+from jaxmnist.cli.options import Data, DataOptions, check_seed, run_name, select_device
+from jaxmnist.page import PageNetwork, pack_digits, page
 from jaxmnist.runs.checkpoint import load_network
 from jaxmnist.runs.files import write_atomically
 from jaxmnist.runs.folder import parents_made
-from jaxmnist.sources import load
+from jaxmnist.studies import replay
 
-LARGE_PAGE = 300_000  # bytes
+LARGE_PAGE = 2_000_000  # bytes
+MOST_EPOCHS = 8
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Make a web page on which you draw a digit and see the network read it.
+    """Make a web page on which a network reads what you draw, and learns while you watch.
 
-    The page is one file that needs no server and no internet: open it, send it, keep it. Draw by mouse, pen, finger or
-    keyboard: the drawing becomes 28×28 pixels as jaxmnist predict makes them, and all neurons and connections show what
-    they do. Point at a neuron for its weights, bias, z and a. Say which digit you meant, and see the cost term by term,
-    and the gradient: which pixels would raise the right output. The page also has the network as it was before
-    training, random, to compare.
+    The page is one file that needs no server and no internet: open it, send it, keep it. It has four views, in English
+    and Korean. Draw: your digit becomes 28×28 pixels as jaxmnist predict makes them, and every neuron and connection
+    shows what it does. Train: a network learns in the page, from scikit-learn's digits or your own MNIST files. Step:
+    one back-propagation, stage by stage. Race: gradient descent, SGD, momentum and Nesterov's method.
     """
 
-    run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]")] = "source"
-    """Folder of a training run, its weights file, or source or best, the networks that come with jaxmnist."""
+    run: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]", help_behavior_hint="")] = None
+    """Folder of a training run, its weights file, or source or best (default: both of these)."""
     output: Path = Path("page.html")
     """New file for the page."""
+    epochs: int = MOST_EPOCHS
+    """Moments of the training to carry besides its start and end, at most 8, if RUN is the folder of a training run:
+    the page then shows how your drawing is read as the network learns. The run is trained again for them."""
+    data: Data = dataclasses.field(default_factory=DataOptions)
 
 
 def run(options: Options) -> int:
@@ -43,15 +46,12 @@ def run(options: Options) -> int:
     if output.exists() or output.is_symlink():
         problem = "is a folder" if output.is_dir() else "exists already"
         raise ValueError(f"output={output}: {problem}, expected a new file; choose another, or move it away")
-    device = select_device(DataOptions(platform="cpu"))  # nothing here is worth starting an accelerator for
+    if not 0 <= options.epochs <= MOST_EPOCHS:
+        raise ValueError(f"epochs={options.epochs}: expected 0 to {MOST_EPOCHS}; for example epochs=0 for none")
+    device = select_device(options.data if options.epochs and options.run else DataOptions(platform="cpu"))
     with jax.default_device(device):
-        network = load_network(options.run)
-        seed = network.about.get("seed")
-        if not isinstance(seed, int):
-            raise ValueError(f"seed {seed!r} in the run's weights file: expected a whole number; train it again")
-        check_seed(seed)
-        before = untrained(seed, network.config, device)
-        content = page(before, network, _samples(), Path(options.run).resolve().name or options.run).encode()
+        names = ("best", "source") if options.run is None else (options.run,)
+        content = page([_network(name, options) for name in names], pack_digits()).encode()
     with parents_made(output):
         write_atomically(output, content)
     if len(content) > LARGE_PAGE:
@@ -60,8 +60,19 @@ def run(options: Options) -> int:
     return 0
 
 
-def _samples() -> Dataset:
-    """The first of each digit in the test part of scikit-learn's digits."""
-    images, labels = load("digits").test
-    first = jnp.array([jnp.argmax(labels == digit) for digit in range(10)])
-    return Dataset(images[first], labels[first])
+def _network(name: str, options: Options) -> PageNetwork:
+    """A network for the page; of a run with the moments of its training."""
+    saved, path = load_network(name), Path(name)
+    seed = saved.about.get("seed")
+    if not isinstance(seed, int):
+        raise ValueError(f"seed {seed!r} in the run's weights file: expected a whole number; train it again")
+    check_seed(seed)
+    shown = PageNetwork(run_name(name), saved, seed)
+    if not options.epochs or not (path / "config.json").is_file():
+        return shown
+    config, about, splits = recorded.run_to_repeat(path, options.data)
+    config = config.resolved(len(splits.train.labels))
+    moments = replay.spread_moments(int(config.epochs), options.epochs)
+    with progress(max(moments, default=0), "epochs") as advance:
+        key = jax.random.key(about["seed"])
+        return shown._replace(epochs=replay.params_after(key, splits.train, config, moments, lambda: advance(1)))

@@ -11,7 +11,8 @@ from jaxmnist.cli import console
 from jaxmnist.cli import options as shared
 from jaxmnist.config import Config
 from jaxmnist.devices import Platform
-from jaxmnist.runs import records
+from jaxmnist.runs import loop, records
+from jaxmnist.sources import Splits
 
 FIGURES = ("curves.png", "weights.png", "confusion.png", "mistakes.png")
 """What a finished run has drawn."""
@@ -25,6 +26,16 @@ def recorded_data(metadata: Mapping[str, Any]) -> shared.DataOptions:
     if dataset == "mnist" and (data_dir or os.environ.get("JAXMNIST_DATA_DIR")):
         dataset = "custom"  # as earlier versions called any folder's data; its sha256 tells whether it is the run's
     return shared.DataOptions(dataset, data_dir, platform)
+
+
+def run_to_repeat(path: Path, data: shared.DataOptions) -> tuple[Config, dict[str, Any], Splits]:
+    """Read what a training run was like, to make it again: its recipe, its config.json, and its data."""
+    about = records.read_json(path / "config.json", records.CONFIG)
+    if shards := about.get("logical_shards"):
+        raise ValueError(f"{path}: was trained in {shards} logical shards; expected a run without, to make it again")
+    splits = shared.load_data(shared.data_of_run(data, about))
+    loop.check_data(path, about, splits)
+    return records.recipe(path / "config.json", about), about, splits
 
 
 def with_epochs(metadata: Mapping[str, Any], recorded: Config, config: Config) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""A web page on which anybody draws a digit and sees the network read it: a network in, one file's text out.
+"""A web page on which a network reads drawings, learns, steps and races: networks in, one file's text out.
 
-The page loads nothing: style, script, weights and samples are all in it, and a content security policy forbids the
-rest. Its script makes 28×28 pixels of a drawing as `handwriting` does, and computes activations, cost and gradient as
-`network`, `cost` and `backprop` do.
+The page loads nothing: style, script, words, weights and digits are all in it, and a content security policy forbids
+the rest. Its script computes what the package does, under the same names: `handwriting.normalise`, `network`, `cost`,
+`backprop`, `optimizers` and `training`, with JAX's random numbers.
 """
 
 import base64
@@ -10,57 +10,58 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from string import Template
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxmnist.dataset import Dataset
 from jaxmnist.handwriting.doubts import LIMITS, Limits
 from jaxmnist.network import Params
 from jaxmnist.runs.checkpoint import SavedNetwork
 from jaxmnist.sources.digits import load_small_digits
 
-TEMPLATES = files(__name__)  # page.html, its style and its script, whose parts are joined in this order
-SCRIPTS = ("numbers", "normalise", "network", "colours", "drawing", "diagram", "panels", "main")
+TEMPLATES = files(__name__)  # page.html, its style, its words and its script, whose parts are joined in this order
+SCRIPTS = (
+    "words", "address", "slices", "numbers", "random", "normalise", "digits", "mnist_files", "network", "training",
+    "colours", "charts", "drawing", "diagram", "panels", "reading", "view_draw", "view_train", "view_step", "ravine",
+    "view_race", "main",
+)  # fmt: skip
+PackedDigits = Mapping[str, Mapping[str, str]]
 
 
-def page(before: Params, after: SavedNetwork, samples: Dataset, name: str, limits: Limits = LIMITS) -> str:
-    """Make the page: HTML in one file, the same for the same arguments.
+class PageNetwork(NamedTuple):
+    """A network for the page."""
 
-    The network `before` training has the same sizes; the reader can choose one of the `samples` instead of drawing.
-    """
-    config = after.config
+    name: str  # as the reader sees it
+    saved: SavedNetwork  # as it is after training
+    seed: int  # of its random start
+    epochs: Mapping[int, Params] = {}  # earlier moments of its training, by the epochs made
+
+
+def page(networks: Sequence[PageNetwork], digits: PackedDigits, limits: Limits = LIMITS) -> str:
+    """Make the page: HTML in one file, the same for the same arguments; the reader sees the first network first."""
     parts = {part: TEMPLATES.joinpath(f"{part}.js").read_text("utf-8") for part in SCRIPTS}
-    _check_record("ACTIVATIONS", "activation", config.activation, parts["network"])
-    _check_record("COSTS", "cost", config.cost, parts["network"])
-    data = {
-        "name": name,
-        "sizes": config.sizes,
-        "activation": config.activation,
-        "cost": config.cost,
-        "facts": _facts(after.about),
-        "limits": limits._asdict(),
-        "samples": [
-            {"label": int(label), "image": _base64(image.tobytes())}
-            for image, label in zip(*map(np.asarray, samples), strict=True)
-        ],
-        "before": _base64(_numbers(before)),
-        "after": _base64(_numbers(after.params)),
-    }
+    for network in networks:
+        _check_record("ACTIVATIONS", "activation", network.saved.config.activation, parts["network"])
+        _check_record("COSTS", "cost", network.saved.config.cost, parts["network"])
+    words = json.loads(TEMPLATES.joinpath("words.json").read_text("utf-8"))
+    data = {"networks": [_described(network) for network in networks], "digits": digits, "limits": limits._asdict()}
     style, script = TEMPLATES.joinpath("page.css").read_text("utf-8"), "\n".join(parts.values())
     hashes = [_base64(hashlib.sha256(text.encode()).digest()) for text in (script, style)]
     policy = "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
     # Inside a script element only "<" could end it or begin a comment; JSON may write it as an escape.
-    written = json.dumps(data, allow_nan=False).replace("<", "\\u003c")
+    written = json.dumps({**data, "words": words}, allow_nan=False).replace("<", "\\u003c")
     html = Template(TEMPLATES.joinpath("page.html").read_text("utf-8"))
-    return html.substitute(policy=policy.format(*hashes), style=style, script=script, data=written)
+    return html.substitute(
+        policy=policy.format(*hashes), style=style, script=script, data=written,
+        title=words["title"]["en"], noscript=" ".join(words["noscript"].values()),
+    )  # fmt: skip
 
 
-def pack_digits() -> dict[str, dict[str, str]]:
+def pack_digits() -> PackedDigits:
     """scikit-learn's digits for page/digits.js: five bits a pixel, 96 KB in base64, and a character a label."""
     return {
         name: {
@@ -81,19 +82,34 @@ def _check_record(table: str, field: str, name: str, script: str) -> None:
         )
 
 
-def _facts(about: Mapping[str, Any]) -> list[str]:
-    """What the weights file says of the training, in words; anything missing or malformed is left out."""
-    accuracy, examples = about.get("test_accuracy"), about.get("test_examples")
-    facts = [f"trained on {about['dataset']}"] if isinstance(about.get("dataset"), str) else []
-    if isinstance(accuracy, float) and math.isfinite(accuracy):
-        of = f"{examples:,} test images" if isinstance(examples, int) else "the test images"
-        facts.append(f"reads {accuracy:.1%} of {of} right")
+def _described(network: PageNetwork) -> dict[str, Any]:
+    """What the script knows of a network; anything missing or malformed in its file's `about` is left out."""
+    config, about = network.saved.config, network.saved.about
+    return {
+        "name": network.name,
+        "sizes": config.sizes,
+        "activation": config.activation,
+        "cost": config.cost,
+        "seed": network.seed,
+        **_facts(about),
+        "weights": _numbers(network.saved.params, "<f4"),
+        "epochs": [{"epoch": epoch, "weights": _numbers(params, "<f2")} for epoch, params in network.epochs.items()],
+    }
+
+
+def _facts(about: Mapping[str, Any]) -> dict[str, Any]:
+    dataset, accuracy, examples = (about.get(name) for name in ("dataset", "test_accuracy", "test_examples"))
+    facts: dict[str, Any] = {"dataset": dataset} if isinstance(dataset, str) else {}
+    if isinstance(accuracy, float) and math.isfinite(accuracy) and isinstance(examples, int):
+        facts |= {"accuracy": accuracy, "examples": examples}
     return facts
 
 
-def _numbers(params: Params) -> bytes:
-    """All weights and biases as float32, layer by layer, the weights row by row before the biases."""
-    return b"".join(np.asarray(leaf, "<f4").tobytes() for leaf in jax.tree.leaves(params))
+def _numbers(params: Params, dtype: str) -> str:
+    """All weights and biases in base64, layer by layer, the weights row by row before the biases."""
+    most = float(np.finfo(dtype).max)  # float16 would make infinity of what is larger
+    leaves = [np.clip(np.asarray(leaf), -most, most).astype(dtype) for leaf in jax.tree.leaves(params)]
+    return _base64(b"".join(leaf.tobytes() for leaf in leaves))
 
 
 def _base64(content: bytes) -> str:

@@ -5,7 +5,7 @@ let colours;
 /** Take the style sheet's colours, which follow the reader's choice of light or dark. */
 function readColours() {
   const style = getComputedStyle(document.documentElement);
-  const names = ["paper", "ink", "muted", "line", "positive", "negative"];
+  const names = ["paper", "ink", "muted", "line", "positive", "negative", "gd", "sgd", "momentum", "nesterov"];
   colours = Object.fromEntries(names.map((name) => [name, channels(style.getPropertyValue(`--${name}`).trim())]));
 }
 
@@ -27,8 +27,7 @@ new ResizeObserver(() => measured.clear()).observe(document.documentElement);
 function fitted(canvas) {
   if (!measured.has(canvas)) measured.set(canvas, { width: canvas.clientWidth, height: canvas.clientHeight });
   const { width, height } = measured.get(canvas);
-  const scale = window.devicePixelRatio || 1;
-  const pixels = [Math.round(width * scale), Math.round(height * scale)];
+  const scale = window.devicePixelRatio || 1, pixels = [width, height].map((size) => Math.round(size * scale));
   if (canvas.width !== pixels[0] || canvas.height !== pixels[1]) [canvas.width, canvas.height] = pixels;
   const context = canvas.getContext("2d");
   context.setTransform(scale, 0, 0, scale, 0, 0);
@@ -37,24 +36,29 @@ function fitted(canvas) {
 
 const sharesOf = (bytes) => Float64Array.from(bytes, (byte) => byte / 255);
 
-const tile = document.createElement("canvas");
-[tile.width, tile.height] = [SIDE, SIDE];
+/** Numbers as shares of the largest of them. */
+function shares(values) {
+  const most = largestSize(values) || 1;
+  return values.map((value) => value / most);
+}
 
-/** 784 numbers from −1 to 1 as a picture of 28×28 pixels; each call returns the same canvas. */
-function pictureOf(shares, full = colours.ink, paper = colours.paper) {
+const tile = made("canvas");
+
+/** Numbers from −1 to 1, usually 784, as a picture of so many columns; each call returns the same canvas. */
+function pictureOf(shares, full = colours.ink, paper = colours.paper, columns = SIDE) {
+  [tile.width, tile.height] = [columns, shares.length / columns];
   const context = tile.getContext("2d", { willReadFrequently: true });
-  const picture = context.createImageData(SIDE, SIDE);
+  const picture = context.createImageData(tile.width, tile.height);
   shares.forEach((share, at) => picture.data.set([...shade(share, full, paper), 255], 4 * at));
   context.putImageData(picture, 0, 0);
   return tile;
 }
 
-/** 784 signed numbers on a canvas, the strongest in full colour. */
-function drawMap(canvas, values) {
+/** Signed numbers on a canvas, the strongest in full colour. */
+function drawMap(canvas, values, columns) {
   const { context, width, height } = fitted(canvas);
-  const most = largestSize(values) || 1;
   context.imageSmoothingEnabled = false;
-  context.drawImage(pictureOf(values.map((value) => value / most), colours.positive), 0, 0, width, height);
+  context.drawImage(pictureOf(shares(values), colours.positive, colours.paper, columns), 0, 0, width, height);
 }
 
 /** Signed numbers as bars on a canvas, up or down from a line in the middle, numbered from 0 where there is room. */
@@ -62,12 +66,10 @@ function drawBars(canvas, values) {
   const { context, width, height } = fitted(canvas);
   context.fillStyle = css(colours.paper);
   context.fillRect(0, 0, width, height);
-  const most = largestSize(values) || 1, step = width / values.length, middle = height / 2;
-  const gap = step > 3 ? 1 : 0;
-  values.forEach((value, at) => {
-    const length = (value / most) * (middle - 16);
-    context.fillStyle = css(value < 0 ? colours.negative : colours.positive);
-    context.fillRect(at * step + gap / 2, Math.min(middle, middle - length), Math.max(step - gap, 0.5), Math.abs(length));
+  const step = width / values.length, middle = height / 2, gap = step > 3 ? 1 : 0;
+  shares(values).forEach((share, at) => {
+    context.fillStyle = css(share < 0 ? colours.negative : colours.positive);
+    context.fillRect(at * step + gap / 2, middle, Math.max(step - gap, 0.5), share * (16 - middle));
   });
   context.fillStyle = css(colours.muted);
   context.fillRect(0, middle - 0.5, width, 1);

@@ -1,9 +1,10 @@
 // The network: forward, the cost, and back-propagation, as in jaxmnist/network.py, cost.py and backprop.py.
-// A network is { sizes, activation, cost, layers }, a layer { inputs, outputs, weights, biases }; row j of the weights
-// holds the strengths of all connections into neuron j.
+// A network is { sizes, activation, cost, layers, numbers }, a layer { inputs, outputs, weights, biases }; row j of the
+// weights holds the strengths of all connections into neuron j. The layers share the network's numbers.
 
 const sigmoid = (z) => 1 / (1 + Math.exp(-z));
 const sigmoidSlope = (z) => sigmoid(z) * (1 - sigmoid(z));
+const softmax = (z) => logSoftmax(z).map(Math.exp);
 
 /** Each activation function σ of the hidden layers with its slope σ'(z). */
 const ACTIVATIONS = {
@@ -15,7 +16,7 @@ const ACTIVATIONS = {
 
 /**
  * Each cost C, as functions of the last layer's weighted sums z: the outputs a; C's terms, one for each output; ∂C/∂z;
- * and ∂a/∂z of one output. With them, how the page writes the output function and a term.
+ * and ∂a/∂z of one output. With them, how the page writes the output function, a term, and ∂C/∂z.
  */
 const COSTS = {
   squared_error: {
@@ -25,6 +26,7 @@ const COSTS = {
     outputSlope: (z, output) => z.map((sum, j) => (j === output ? sigmoidSlope(sum) : 0)),
     outputName: "σ(z)",
     formula: "(a\u00a0−\u00a0y)²",
+    deltaFormula: "2(a\u00a0−\u00a0y)\u00a0σ′(z)",
   },
   cross_entropy: {
     outputs: softmax,
@@ -33,6 +35,7 @@ const COSTS = {
     outputSlope: (z, output) => softmax(z).map((a, j, all) => all[output] * ((j === output ? 1 : 0) - a)),
     outputName: "softmax(z)",
     formula: "−y\u00a0ln\u00a0a",
+    deltaFormula: "a\u00a0−\u00a0y",
   },
 };
 
@@ -42,17 +45,7 @@ function logSoftmax(z) {
   return z.map((value) => value - logarithm);
 }
 
-function softmax(z) {
-  return logSoftmax(z).map(Math.exp);
-}
-
-/** Read a network from the page's data: float32 in base64, each layer's weights before its biases. */
-function decodeNetwork(config, base64) {
-  const view = new DataView(bytesIn(base64).buffer);
-  return networkOf(config, Float64Array.from({ length: view.byteLength / 4 }, (_, at) => view.getFloat32(4 * at, true)));
-}
-
-/** The network whose weights and biases these numbers are; it shares them. */
+/** The network whose numbers these are, each layer's weights before its biases; it shares them. */
 function networkOf({ sizes, activation, cost }, numbers) {
   let start = 0;
   const take = (count) => numbers.subarray(start, (start += count));
@@ -60,54 +53,66 @@ function networkOf({ sizes, activation, cost }, numbers) {
     const inputs = sizes[at];
     return { inputs, outputs, weights: take(inputs * outputs), biases: take(outputs) };
   });
-  return { sizes, activation, cost, layers };
+  return { sizes, activation, cost, layers, numbers };
 }
 
 /** Every layer's weighted sums z and activations a; a[0] is the image, z[0] nothing. */
-function forward(network, image) {
-  const a = [Float64Array.from(image)], z = [null];
-  network.layers.forEach((layer, at) => {
-    const sums = Float64Array.from(layer.biases);
-    for (let j = 0; j < layer.outputs; j++) {
-      for (let k = 0, row = j * layer.inputs; k < layer.inputs; k++) sums[j] += layer.weights[row + k] * a[at][k];
-    }
+function forward({ layers, activation, cost }, image) {
+  const a = [image], z = [null];
+  layers.forEach((layer, at) => {
+    const sums = weightedSums(layer, a[at]);
     z.push(sums);
-    const last = at === network.layers.length - 1;
-    a.push(last ? COSTS[network.cost].outputs(sums) : sums.map(ACTIVATIONS[network.activation].value));
+    a.push(at === layers.length - 1 ? COSTS[cost].outputs(sums) : sums.map(ACTIVATIONS[activation].value));
   });
   return { a, z };
 }
 
-const oneHot = (label) => Array.from({ length: 10 }, (_, j) => (j === label ? 1 : 0));
+/** z = W a + b, in a plain list, which is made and mapped fastest. Inputs of 0 are skipped, as most pixels are. */
+function weightedSums({ inputs, outputs, weights, biases }, a) {
+  const sums = [];
+  for (let j = 0; j < outputs; j++) sums.push(biases[j]);
+  for (let k = 0; k < inputs; k++) {
+    const input = a[k];
+    if (input === 0) continue;
+    for (let j = 0; j < outputs; j++) sums[j] += weights[j * inputs + k] * input;
+  }
+  return sums;
+}
+
+const ONE_HOT = Array.from({ length: 10 }, (_, label) => Array.from({ length: 10 }, (_, j) => (j === label ? 1 : 0)));
+const oneHot = (label) => ONE_HOT[label];
 
 /** The ten terms of the cost, and their sum. */
 function ledger(network, { z }, label) {
-  const terms = Array.from(COSTS[network.cost].terms(z.at(-1), oneHot(label)));
+  const terms = COSTS[network.cost].terms(z.at(-1), oneHot(label));
   return { terms, cost: terms.reduce((sum, term) => sum + term, 0) };
 }
 
-/** From ∂/∂z at the outputs back to ∂/∂z of every layer (at a layer's index in a) and ∂/∂pixels. */
-function backwards(network, { a, z }, atOutputs) {
-  const deltas = a.map(() => null);
-  let delta = atOutputs;
-  for (let at = network.layers.length - 1; at >= 0; at--) {
-    deltas[at + 1] = delta;
-    const { inputs, outputs, weights } = network.layers[at];
-    const sensitivities = new Float64Array(inputs);
-    for (let j = 0; j < outputs; j++) {
-      for (let k = 0, row = j * inputs; k < inputs; k++) sensitivities[k] += weights[row + k] * delta[j];
-    }
-    if (at === 0) return { deltas, pixels: sensitivities };
-    delta = sensitivities.map((value, k) => value * ACTIVATIONS[network.activation].slope(z[at][k]));
+/** From ∂/∂z at the outputs back to ∂/∂a and ∂/∂z of every layer from `first` on, at its index in a. */
+function backwards({ layers, activation }, { z }, atOutputs, first = 0) {
+  const sensitivities = [], deltas = z.map(() => atOutputs);
+  for (let at = layers.length - 1; at >= first; at--) {
+    sensitivities[at] = sensitivitiesBefore(layers[at], deltas[at + 1]);
+    deltas[at] = at && sensitivities[at].map((value, k) => value * ACTIVATIONS[activation].slope(z[at][k]));
   }
+  return { deltas, sensitivities, pixels: sensitivities[0] };
 }
 
-/** The cost's gradient for this label: ∂C/∂z of every layer, which is also ∂C/∂b, and ∂C/∂pixels. */
-function costGradient(network, passed, label) {
-  return backwards(network, passed, COSTS[network.cost].delta(passed.z.at(-1), oneHot(label)));
+/** ∂/∂a = Wᵀ δ of the activations before a layer. */
+function sensitivitiesBefore({ inputs, outputs, weights }, deltas) {
+  const sensitivities = [];
+  for (let k = 0; k < inputs; k++) {
+    let sum = 0;
+    for (let j = 0; j < outputs; j++) sum += weights[j * inputs + k] * deltas[j];
+    sensitivities.push(sum);
+  }
+  return sensitivities;
 }
+
+/** The cost's gradient for this label: ∂C/∂z of every layer, which is also ∂C/∂b, ∂C/∂a, and ∂C/∂pixels. */
+const costGradient = (network, passed, label, first) =>
+  backwards(network, passed, COSTS[network.cost].delta(passed.z.at(-1), oneHot(label)), first);
 
 /** The gradient ∂a/∂pixels of one output: how much more ink in each pixel would raise it. */
-function outputGradient(network, passed, output) {
-  return backwards(network, passed, COSTS[network.cost].outputSlope(passed.z.at(-1), output)).pixels;
-}
+const outputGradient = (network, passed, output) =>
+  backwards(network, passed, COSTS[network.cost].outputSlope(passed.z.at(-1), output)).pixels;

@@ -6,7 +6,13 @@ const SIDE = 28, BOX = 20;
 const LEAST_CONTRAST = 0.05, INK_SHARE = 0.3, SPECK_SHARE = 0.05, MOST_DIGITS = 20;
 const FINE_PEN = 1.5, LONGEST_STROKES = 6;
 
-class Unreadable extends Error {}
+/** Why a drawing can't be read: a key of the words, and the values in them. */
+class Unreadable extends Error {
+  constructor(reason, values = {}) {
+    super(reason);
+    this.values = values;
+  }
+}
 
 /**
  * Make of a drawing what MNIST would have made of it.
@@ -16,104 +22,82 @@ class Unreadable extends Error {}
  */
 function normalise(ink) {
   const contrast = contrastOf(ink);
-  if (contrast < LEAST_CONTRAST) throw new Unreadable("blank: expected a stroke");
-  const { groups, count } = groupsOf(strokesOf(ink, INK_SHARE * contrast), ink.values.length);
-  if (count > MOST_DIGITS) {
-    throw new Unreadable(
-      `all noise: ${count} strokes stand side by side, expected at most ${MOST_DIGITS} digits; use a cleaner picture`,
-    );
-  }
-  const { top, bottom, left, right, area, edges } = outlineOf(groups, ink.width);
-  const longer = Math.max(bottom - top, right - left), length = (Math.PI / 8) * edges;
+  if (contrast < LEAST_CONTRAST) throw new Unreadable("blank");
+  const strokes = strokesOf(ink, INK_SHARE * contrast), count = countDigits(strokes, ink.width);
+  if (count > MOST_DIGITS) throw new Unreadable("strokes", { count, most: MOST_DIGITS });
+  const inked = strokes.flat(), digit = cropped(ink, inked);
+  const longer = Math.max(digit.height, digit.width), length = (Math.PI / 8) * edgesOf(inked, ink);
   if (length > LONGEST_STROKES * longer) {
-    throw new Unreadable(
-      `all noise: its strokes are ${(length / longer).toFixed(1)} times as long as their box, expected at most ` +
-        `${LONGEST_STROKES} times, as in a digit; use a cleaner picture`,
-    );
+    throw new Unreadable("lines", { times: (length / longer).toFixed(1), most: LONGEST_STROKES });
   }
-  const pen = ((area / length) * BOX) / longer;
-  const digit = { height: bottom - top, width: right - left, values: [] };
-  for (let row = top; row < bottom; row++) {
-    digit.values.push(...ink.values.subarray(row * ink.width + left, row * ink.width + right));
-  }
+  const pen = ((inked.length / length) * BOX) / longer;
   return { image: centre(fit(digit, pen < FINE_PEN)), pen, digits: count };
 }
 
 /** Step 4's contrast: the largest mean of a pixel with its eight neighbours; the edge is extended by copies. */
-function contrastOf({ height, width, values }) {
-  let largest = 0;
-  for (let row = 0; row < height; row++) {
-    for (let column = 0; column < width; column++) {
-      let sum = 0;
-      for (let y = row - 1; y <= row + 1; y++) {
-        const start = Math.min(Math.max(y, 0), height - 1) * width;
-        for (let x = column - 1; x <= column + 1; x++) sum += values[start + Math.min(Math.max(x, 0), width - 1)];
-      }
-      if (sum > largest) largest = sum;
-    }
-  }
-  return largest / 9;
+function contrastOf(ink) {
+  const isEdge = (row, { height }) => row === 0 || row === height - 1;
+  const summed = (picture) => mixedRows(picture, picture.height, (row, old) =>
+    row === old && isEdge(row, picture) ? 2 : Number(Math.abs(row - old) <= 1));
+  return largestSize(summed(transposed(summed(ink))).values) / 9;
 }
 
-/** Step 5: the strokes, connected pixels above a threshold, corners included: their pixels and columns. */
+/** Step 5: the strokes, each a list of connected pixels above a threshold, corners included, without the specks. */
 function strokesOf({ height, width, values }, threshold) {
-  const seen = new Uint8Array(values.length), strokes = [];
-  values.forEach((ink, start) => {
-    if (seen[start] || ink <= threshold) return;
-    const stroke = { pixels: [start], first: width, end: 0 };
+  const seen = values.map((ink) => (ink > threshold ? 0 : 1)), strokes = [];
+  seen.forEach((_, start) => {
+    if (seen[start]) return;
+    const pixels = [start];
     seen[start] = 1;
-    for (const at of stroke.pixels) { // which grow on the way
+    for (const at of pixels) { // which grow on the way
       const row = Math.floor(at / width), column = at % width;
-      stroke.first = Math.min(stroke.first, column);
-      stroke.end = Math.max(stroke.end, column + 1);
       for (let y = Math.max(row - 1, 0); y <= Math.min(row + 1, height - 1); y++) {
         for (let x = Math.max(column - 1, 0); x <= Math.min(column + 1, width - 1); x++) {
-          const neighbour = y * width + x;
-          if (seen[neighbour] || values[neighbour] <= threshold) continue;
-          seen[neighbour] = 1;
-          stroke.pixels.push(neighbour);
+          if (!seen[y * width + x]) pixels.push(y * width + x);
+          seen[y * width + x] = 1;
         }
       }
     }
-    strokes.push(stroke);
+    strokes.push(pixels);
   });
-  return strokes;
+  const largest = Math.max(...strokes.map(({ length }) => length));
+  return strokes.filter(({ length }) => length >= SPECK_SHARE * largest);
 }
 
-/** Step 5: drop the specks, join strokes of which one lies above the other; number the groups from left to right. */
-function groupsOf(strokes, pixelCount) {
-  const largest = Math.max(...strokes.map(({ pixels }) => pixels.length));
-  const kept = strokes.filter(({ pixels }) => pixels.length >= SPECK_SHARE * largest);
-  kept.sort((one, other) => one.first - other.first || one.end - other.end);
-  const groups = new Uint8Array(pixelCount);
+/** Step 5: how many digits stand side by side, if strokes of which one lies above the other belong together. */
+function countDigits(strokes, width) {
+  const columns = strokes.map((pixels) => pixels.map((at) => at % width));
+  const spans = columns.map((own) => [Math.min(...own), Math.max(...own) + 1]);
   let left = 0, right = 0, count = 0;
-  for (const { pixels, first, end } of kept) {
+  for (const [first, end] of spans.sort((one, other) => one[0] - other[0] || one[1] - other[1])) {
     const narrower = Math.min(end - first, right - left);
     if (count === 0 || 2 * (Math.min(end, right) - first) < narrower) {
       count++;
       [left, right] = [first, end];
     }
     right = Math.max(right, end);
-    for (const at of pixels) groups[at] = count;
   }
-  return { groups, count };
+  return count;
 }
 
-/** Step 6: the strokes' box, their pixels, and the edges between these and others. */
-function outlineOf(groups, width) {
-  const outline = { top: Infinity, bottom: 0, left: width, right: 0, area: 0, edges: 0 };
-  groups.forEach((group, at) => {
-    if (!group) return;
-    const row = Math.floor(at / width), column = at % width;
-    outline.top = Math.min(outline.top, row);
-    outline.bottom = Math.max(outline.bottom, row + 1);
-    outline.left = Math.min(outline.left, column);
-    outline.right = Math.max(outline.right, column + 1);
-    outline.area++;
-    outline.edges += !groups[at - width] + !groups[at + width];
-    outline.edges += !(column > 0 && groups[at - 1]) + !(column < width - 1 && groups[at + 1]);
-  });
-  return outline;
+/** Step 6: how many edges there are between the pixels at these places and others. */
+function edgesOf(places, { height, width }) {
+  const across = width + 1, inked = new Uint8Array(across * (height + 2)); // with paper around
+  const inside = places.map((at) => at + across + Math.floor(at / width));
+  for (const at of inside) inked[at] = 1;
+  const neighbours = inside.flatMap((at) => [at - 1, at + 1, at - across, at + across]);
+  return neighbours.filter((at) => !inked[at]).length;
+}
+
+/** A picture's part that just holds the pixels at these places. */
+function cropped({ width, values }, places) {
+  const rows = places.map((at) => Math.floor(at / width)), columns = places.map((at) => at % width);
+  const top = Math.min(...rows), left = Math.min(...columns);
+  const part = { height: Math.max(...rows) + 1 - top, width: Math.max(...columns) + 1 - left, values: [] };
+  for (let row = top; row < top + part.height; row++) {
+    part.values.push(...values.slice(row * width + left, row * width + left + part.width));
+  }
+  return part;
 }
 
 /** Steps 7 and 8: a digit cropped to its ink, in any unit, as bytes and with a longer side of 20. */
@@ -129,29 +113,27 @@ function fit(digit, finePen) {
   return { height: fitted.height, width: fitted.width, values };
 }
 
-/** So many rows, each the mean over the old rows that it covers, parts of rows included. */
-function averaged({ height, width, values }, rows) {
-  const means = new Float64Array(rows * width), step = height / rows;
+/** So many rows, each the sum of the old ones by the weights that `weightOf(row, old)` says. */
+function mixedRows({ height, width, values }, rows, weightOf) {
+  const mixed = new Float64Array(rows * width);
   for (let row = 0; row < rows; row++) {
-    const begin = row * step, end = (row + 1) * step;
-    for (let old = Math.floor(begin); old < Math.min(Math.ceil(end), height); old++) {
-      const share = Math.max(Math.min(end, old + 1) - Math.max(begin, old), 0) * (rows / height);
-      for (let x = 0; x < width; x++) means[row * width + x] += share * values[old * width + x];
+    for (let old = 0; old < height; old++) {
+      const weight = weightOf(row, old);
+      for (let x = 0; weight && x < width; x++) mixed[row * width + x] += weight * values[old * width + x];
     }
   }
-  return { height: rows, width, values: means };
+  return { height: rows, width, values: mixed };
+}
+
+/** So many rows, each the mean over the old rows that it covers, parts of rows included. */
+function averaged(picture, rows) {
+  const step = picture.height / rows, part = rows / picture.height;
+  const covered = (row, old) => Math.min((row + 1) * step, old + 1) - Math.max(row * step, old);
+  return mixedRows(picture, rows, (row, old) => Math.max(covered(row, old), 0) * part);
 }
 
 /** Two rows more, every pixel the mean of three in its column, weighed ¼, ½, ¼. */
-function softened({ height, width, values }) {
-  const soft = new Float64Array((height + 2) * width);
-  values.forEach((value, at) => {
-    soft[at] += value / 4;
-    soft[at + width] += value / 2;
-    soft[at + 2 * width] += value / 4;
-  });
-  return { height: height + 2, width, values: soft };
-}
+const softened = (picture) => mixedRows(picture, picture.height + 2, (row, old) => [1 / 4, 1 / 2, 1 / 4][row - old]);
 
 function transposed({ height, width, values }) {
   const turned = new Float64Array(values.length);
@@ -171,8 +153,6 @@ function centre({ height, width, values }) {
     Math.min(Math.max(Math.floor((29 * total - 2 * moment) / (2 * total)), 0), SIDE - side);
   const top = start(down, height), left = start(across, width);
   const image = new Uint8Array(SIDE * SIDE);
-  for (let y = 0; y < height; y++) {
-    image.set(values.subarray(y * width, (y + 1) * width), (top + y) * SIDE + left);
-  }
+  for (let y = 0; y < height; y++) image.set(values.subarray(y * width, (y + 1) * width), (top + y) * SIDE + left);
   return image;
 }

@@ -38,12 +38,7 @@ const random = {
   key: (seed) => [0, seed >>> 0],
   foldIn: (key, number) => threefry(key, number),
   split: (key, count = 2) => Array.from({ length: count }, (_, at) => threefry(key, at)),
-  bits(key, n) {
-    return Uint32Array.from({ length: n }, (_, at) => {
-      const [x, y] = threefry(key, at);
-      return x ^ y;
-    });
-  },
+  bits: (key, n) => Uint32Array.from({ length: n }, (_, at) => threefry(key, at).reduce((x, y) => x ^ y)),
   uniform(key, n, least = 0, most = 1) {
     const span = Math.fround(most - least);
     return Float32Array.from(random.bits(key, n), (bits) => Math.max(least, ((bits >>> 9) / 2 ** 23) * span + least));

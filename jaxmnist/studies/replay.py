@@ -1,13 +1,15 @@
 """Time travel: the state of a run at any of its steps. A run is pure, so made again it is the same, bit for bit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import jax
+import numpy as np
 from jaxtyping import Array, Key
 
 from jaxmnist.config import Config
 from jaxmnist.dataset import Dataset
+from jaxmnist.network import Params
 from jaxmnist.training import (
     TrainState,
     count_steps,
@@ -48,6 +50,34 @@ def after_epochs(
         costs.block_until_ready()  # so that progress is reported when it is made
         on_epoch()
     return state
+
+
+def params_after(
+    key: Key[Array, ""],
+    train_set: Dataset,
+    config: Config,
+    moments: Sequence[int],
+    on_epoch: Callable[[], object] = lambda: None,
+) -> dict[int, Params]:
+    """Make a run up to the last of these moments, in epochs from 1; return the network at each."""
+    state: TrainState = start(key, config)
+    params = {}
+    for epoch in range(1, max(moments, default=0) + 1):
+        state, costs = train_epoch(state, train_set, config)
+        costs.block_until_ready()
+        on_epoch()
+        if epoch in moments:
+            params[epoch] = state.params
+    return params
+
+
+def spread_moments(epochs: int, most: int) -> list[int]:
+    """Choose at most so many epochs before the last one of a run, closer together at first, when it learns most."""
+    count = min(most, epochs - 1)
+    moments: list[int] = []
+    for even in np.geomspace(1, max(epochs - 1, 1), max(count, 0)):
+        moments.append(max(round(even), moments[-1] + 1 if moments else 1))
+    return moments
 
 
 @partial(jax.jit, static_argnames="steps")
