@@ -7,11 +7,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import matplotlib
+import numpy as np
+from jaxtyping import UInt8
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, findSystemFonts, fontManager
 from matplotlib.ft2font import FT2Font
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from jaxmnist.plots import quiet
@@ -51,6 +55,19 @@ def png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
     return buffer.getvalue()
+
+
+def draw_images(axes: Axes, images: UInt8[np.ndarray, "n 784"], texts: Sequence[str], rows: int) -> None:
+    """Draw up to six digits a row, each below a text of two lines: in one panel, as panels take long to draw."""
+    wide, high = 1.2, 1.36  # from one digit to the next, in sides of a digit
+    for index, (image, text) in enumerate(zip(images, texts, strict=True)):
+        left, top = wide * (index % 6 + 0.5) - 0.5, high * (index // 6 + 1) - 1
+        pixels, place = image.reshape(28, 28), (left, left + 1, top + 1, top)
+        axes.imshow(pixels, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest", extent=place)
+        axes.add_patch(Rectangle((left, top), 1, 1, fill=False, edgecolor="0.85"))
+        axes.text(left + 0.5, top - 0.03, text, ha="center", va="bottom", fontsize=9)
+    axes.set(xlim=(0, 6 * wide), ylim=(high * rows, 0), xticks=(), yticks=())
+    axes.set_axis_off()
 
 
 def _draw_all_characters(texts: Sequence[Text]) -> None:
