@@ -48,7 +48,7 @@ def run(options: Options) -> int:
         raise ValueError(f"output={output}: {problem}, expected a new file; choose another, or move it away")
     if not 0 <= options.epochs <= MOST_EPOCHS:
         raise ValueError(f"epochs={options.epochs}: expected 0 to {MOST_EPOCHS}; for example epochs=0 for none")
-    device = select_device(options.data if options.epochs and options.run else DataOptions(platform="cpu"))
+    device = select_device(options.data if _is_repeated(options) else DataOptions(platform="cpu"))
     with jax.default_device(device):
         names = ("best", "source") if options.run is None else (options.run,)
         content = page([_network(name, options) for name in names], pack_digits()).encode()
@@ -60,6 +60,11 @@ def run(options: Options) -> int:
     return 0
 
 
+def _is_repeated(options: Options) -> bool:
+    """Whether the page has moments of a run's training, for which the run is made once more."""
+    return bool(options.epochs) and options.run is not None and (Path(options.run) / "config.json").is_file()
+
+
 def _network(name: str, options: Options) -> PageNetwork:
     """A network for the page; of a run with the moments of its training."""
     saved, path = load_network(name), Path(name)
@@ -68,7 +73,7 @@ def _network(name: str, options: Options) -> PageNetwork:
         raise ValueError(f"seed {seed!r} in the run's weights file: expected a whole number; train it again")
     check_seed(seed)
     shown = PageNetwork(run_name(name), saved, seed)
-    if not options.epochs or not (path / "config.json").is_file():
+    if not _is_repeated(options):
         return shown
     config, about, splits = recorded.run_to_repeat(path, options.data)
     config = config.resolved(len(splits.train.labels))
