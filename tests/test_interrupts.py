@@ -72,7 +72,7 @@ def unfinished(folder):
     return [path for path in paths if path.name.startswith(".") or (path.is_dir() and not list(path.iterdir()))]
 
 
-FEW = {"train": 6, "cross-validate": 6, "predict": 6, "rates": 2}
+FEW = {"train": 4, "cross-validate": 3, "predict": 6, "rates": 1}
 SLOW = [pytest.param(name, count, marks=pytest.mark.slow) for name, count in FEW.items()]
 MEASURED = [pytest.param(name, 100, marks=pytest.mark.measured) for name in COMMANDS]
 
@@ -107,7 +107,7 @@ def test_an_interrupt_at_a_random_moment_ends_a_command_at_once(begin, tmp_path,
     ends = {code: codes.count(code) for code in sorted(set(codes))}
     slowest = ", ".join(f"{seconds:.2f}" for seconds in sorted(took)[-3:])
     print(f"{name}: {ends}, median {np.median(took):.3f} s, slowest {slowest} s; deaf for the first {deaf:.3f} s")
-    assert max(took) <= SECONDS
+    assert max(took) <= SECONDS * (1 if count == 100 else 4)  # few are sent where other tests compute meanwhile
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

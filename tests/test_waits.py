@@ -123,13 +123,28 @@ def test_a_faster_best_recipe_may_not_be_worse(accuracies, met):
     assert waits.judged("best", ours, others)["met"] == met
 
 
-@pytest.mark.slow
-def test_every_row_beside_the_same_checkout(tmp_path):
-    command = [sys.executable, SCRIPT, "--against", ROOT, "--quick", "--json", tmp_path / "waits.json"]
+FEW = ["train", "evaluations", "first-step", "best", "predict-1", "epoch-10"]  # one of each kind
+
+
+@pytest.mark.parametrize(
+    "names", [pytest.param(FEW, marks=pytest.mark.slow), pytest.param([*ROWS], marks=pytest.mark.measured)]
+)
+def test_every_row_beside_the_same_checkout(tmp_path, names):
+    command = [
+        sys.executable,
+        SCRIPT,
+        "--against",
+        ROOT,
+        "--quick",
+        "--json",
+        tmp_path / "waits.json",
+        "--only",
+        *names,
+    ]
     result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     rows = json.loads((tmp_path / "waits.json").read_text())["rows"]
-    assert rows.keys() == ROWS.keys()
+    assert rows.keys() == {*names}
     for name, row in rows.items():
         assert math.isfinite(row["ratio"]["median"])
         assert min(row["this"] + row["other"]) > 0
