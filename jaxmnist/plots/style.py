@@ -4,19 +4,21 @@ import contextlib
 import io
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import matplotlib
 import numpy as np
 from jaxtyping import UInt8
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, findSystemFonts, fontManager
 from matplotlib.ft2font import FT2Font
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
+from PIL import Image
 
 from jaxmnist.plots import quiet
 
@@ -54,8 +56,11 @@ def png(figure: Figure) -> bytes:
         for text in axis.findobj(Text):  # powers of ten are formulas
             text.set_parse_math(True)
     _draw_all_characters(texts)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
+    figure.set_dpi(DOTS_PER_INCH)
+    canvas: Any = FigureCanvasAgg(figure)  # its methods have no types
+    canvas.draw()
+    buffer, drawn = io.BytesIO(), Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    drawn.save(buffer, "PNG", compress_level=3, dpi=(DOTS_PER_INCH,) * 2)  # twice as fast as 6, a tenth larger
     return buffer.getvalue()
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,7 +43,7 @@ class Ended(NamedTuple):
 
     before: TrainState  # the state before it
     costs: Float[Array, "steps"]  # each minibatch's mean cost before its step
-    entry: History  # its measurements, to come
+    entry: Future[History]  # its measurements, to come
 
 
 def run_epochs(
@@ -54,7 +55,7 @@ def run_epochs(
 ) -> tuple[RunState, str | None]:
     """Train to the recipe's last epoch and save checkpoints: about once a second, and at the end.
 
-    An epoch is measured while the next one is trained, which takes a second core of a CPU little longer.
+    An epoch is measured while the next one is trained, in another thread: one thread's programs wait for each other.
 
     Args:
         run: what to train, and where to keep it.
@@ -73,23 +74,29 @@ def run_epochs(
     data = (run.splits.train, run.splits.test, run.config)
     with timed("compile", seconds := dict(progress.seconds)):
         epoch = compile_epoch(progress.state, run.splits.train, run.config)
-        measured = jax.jit(measure).lower(progress.state, *data).compile()
+        compiled_measure = jax.jit(measure).lower(progress.state, *data).compile()
+
+    def measured(state: TrainState) -> History:
+        entry: History = jax.device_get(compiled_measure(state, *data))
+        return entry
+
     write_json(run.folder / "config.json", run.metadata)
     state, history, ended = progress.state, list(progress.history), None
     if not history:
         with timed("evaluate", seconds):
-            history.append(jax.device_get(measured(state, *data)))
+            history.append(measured(state))
         _save(run, RunState(state, history, seconds))
     note = _notes(run, history, seconds, on_epoch)
-    while len(history) + bool(ended) <= int(run.config.epochs) and not stop_requested():
-        with timed("train", seconds):
-            after, costs = epoch(state)  # begins
-        if ended and (problem := note(ended, state, "train")):
-            return RunState(state, history, seconds), problem
-        with timed("train", seconds):
-            costs.block_until_ready()  # signals are heard meanwhile
-        ended, state = Ended(state, costs, measured(after, *data)), after
-    problem = note(ended, state, "evaluate") if ended else None
+    with ThreadPoolExecutor(1) as other_thread:
+        while len(history) + bool(ended) <= int(run.config.epochs) and not stop_requested():
+            with timed("train", seconds):
+                after, costs = epoch(state)  # begins
+            if ended and (problem := note(ended, state, "train")):
+                return RunState(state, history, seconds), problem
+            with timed("train", seconds):
+                costs.block_until_ready()  # signals are heard meanwhile
+            ended, state = Ended(state, costs, other_thread.submit(measured, after)), after
+        problem = note(ended, state, "evaluate") if ended else None
     if not problem:
         _save(run, RunState(state, history, seconds))
     return RunState(state, history, seconds), problem
@@ -104,7 +111,7 @@ def _notes(
     def note(ended: Ended, state: TrainState, waiting_for: str) -> str | None:
         nonlocal saved_at
         with timed(waiting_for, seconds):
-            history.append(jax.device_get(ended.entry))
+            history.append(ended.entry.result())
         if problem := _why_give_up(run, ended.before, ended.costs, history):
             return problem
         if time.monotonic() - saved_at >= SAVE_INTERVAL:
