@@ -185,3 +185,15 @@ def test_jitter_turns_and_stretches_about_the_middle(monkeypatch):
 def test_jitter_works_without_pixels_at_the_edge():
     full = Dataset(jnp.full((500, 784), 255, jnp.uint8), jnp.zeros(500, jnp.uint8))
     assert np.asarray(jitter(jax.random.key(0), full).images).reshape(500, 28, 28)[:, 4:-4, 4:-4].min() == 255
+
+
+def test_many_sets_jitter_as_each_does_alone():
+    random = np.random.default_rng(0)
+    images = jnp.asarray(random.integers(0, 256, (2, 1_100, 784), dtype=np.uint8))  # the last chunk is shorter
+    datasets, keys = Dataset(images, jnp.zeros((2, 1_100), jnp.uint8)), jax.random.split(jax.random.key(0), 2)
+    together = jax.vmap(jitter)(keys, datasets).images
+    first = Dataset(images[0], datasets.labels[0])
+    of_first = jax.vmap(jitter, (0, None))(keys, first).images
+    np.testing.assert_array_equal(together[0], jitter(keys[0], first).images)
+    np.testing.assert_array_equal(of_first, jnp.stack([jitter(key, first).images for key in keys]))
+    assert (of_first[1] != of_first[0]).any()

@@ -6,7 +6,6 @@ from PIL import Image
 from test_explain import save_run
 
 from jaxmnist import cli
-from jaxmnist.cli import drawing
 from jaxmnist.cli.drawing import write_figures
 from jaxmnist.plots.style import png
 
@@ -68,7 +67,7 @@ def test_figures_that_fail_cost_a_warning_each_and_no_numbers(command, arguments
         raise RuntimeError("no\nlatex")
 
     _words, files, names = COMMANDS[name]
-    monkeypatch.setattr(drawing, "png", fail)
+    monkeypatch.setattr("jaxmnist.plots.style.png", fail)
     code, printed, errors = command(name, *arguments(name), "--run-dir", "out")
     assert code == 0
     warnings = {line for line in errors.splitlines() if line.startswith("warning: ")}
@@ -89,7 +88,7 @@ def test_a_figure_that_fails_doesnt_stop_the_others(tmp_path, monkeypatch, capsy
         return png(figure)
 
     drawn = []
-    monkeypatch.setattr(drawing, "png", failing)
+    monkeypatch.setattr("jaxmnist.plots.style.png", failing)
     write_figures(tmp_path, figures)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["good.png", "last.png"]
     assert capsys.readouterr().err == "warning: no bad.png, all else is written (MemoryError)\n"
@@ -117,7 +116,7 @@ def test_no_figure_has_a_path_in_it(command, arguments, tmp_path, monkeypatch, n
         return png(figure)
 
     texts = []
-    monkeypatch.setattr(drawing, "png", spy)
+    monkeypatch.setattr("jaxmnist.plots.style.png", spy)
     run = tmp_path / "digits-run"
     words = [tmp_path / "seven.png", "--run", run, "--show"] if name == "predict" else [run / "weights.safetensors"]
     arguments(name)

@@ -12,11 +12,8 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxmnist.cli.console import progress, say
-from jaxmnist.cli.drawing import write_figures
+from jaxmnist.cli.drawing import figures_of, import_meanwhile, write_figures
 from jaxmnist.cli.options import Data, DataOptions, OptionalPath, load_data, select_device
-from jaxmnist.plots.animation import race_webp
-from jaxmnist.plots.race import figures
-from jaxmnist.plots.style import Figures
 from jaxmnist.population import make_members
 from jaxmnist.runs import folder as run_folder
 from jaxmnist.runs.files import write_atomically
@@ -26,6 +23,8 @@ from jaxmnist.studies import landscape, methods, race
 from jaxmnist.studies.claims import Finding, quartiles, verdict
 from jaxmnist.studies.methods import Method, RaceData, Settings
 from jaxmnist.studies.race_report import assess, at_edge, conclusions, report
+
+figures = figures_of("race")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,13 +55,14 @@ def run(options: Options) -> int:
             say(f"{device.device_kind} ({device.platform}) · {splits.name} from {splits.origin}")
             print(_conditions(options, data, splits), flush=True)
             seconds = {method: _seconds_per_step(key, method, data, options) for method in methods.METHODS}
+            import_meanwhile()
             with progress(race.count_gradients(data, options), "gradient evaluations") as advance:
                 result = race.run(key, data, options, seconds, advance)
             content = {"dataset": splits.name, "origin": splits.origin, **_summary(result)}
             write_json(folder / "comparison.json", to_json(content))
             write_atomically(folder / "comparison.csv", "".join(f"{row}\n" for row in _rows(result)).encode())
             print(f"\n{report(result)}\n\ndrawing", flush=True)
-            write_figures(folder, _draw, key, data, result, splits.name)
+            write_figures(folder, lambda: figures(result, landscape.run(key, data, result), splits.name))
             say(f"{time.perf_counter() - begin:.0f} s · in {folder}: {run_folder.listed(folder)}")
             print(f"\n{conclusions(result)}")
         return 0
@@ -88,13 +88,6 @@ def _seconds_per_step(key: jax.Array, method: Method, data: RaceData, options: O
     train = partial(methods.train_chunk, states, batches, config)
     seconds = timeit.repeat(lambda: train().params[0].weights.block_until_ready(), number=1, repeat=21)
     return min(seconds) / steps  # not the first, which compiles
-
-
-def _draw(key: jax.Array, data: RaceData, result: race.Result, dataset: str) -> Figures:
-    terrains = landscape.run(key, data, result)
-    title = f"{dataset}: four methods walk downhill from one start"
-    each = {method: outcome.examples_per_step for method, outcome in result.best.items()}
-    return {**figures(result, terrains, dataset), "race.webp": partial(race_webp, terrains["race"], title, each)}
 
 
 def _summary(result: race.Result) -> dict[str, Any]:

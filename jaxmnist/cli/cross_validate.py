@@ -10,12 +10,11 @@ import tyro
 
 from jaxmnist.cli import grids
 from jaxmnist.cli.console import say
-from jaxmnist.cli.drawing import write_figures
+from jaxmnist.cli.drawing import figures_of, write_figures
 from jaxmnist.cli.grid_options import GridOptions, ResumeOptions
 from jaxmnist.cli.grids import Job
 from jaxmnist.config import Config
 from jaxmnist.metrics import evaluate
-from jaxmnist.plots.grid import figures
 from jaxmnist.runs.checkpoint import save_network
 from jaxmnist.runs.folder import listed
 from jaxmnist.runs.results import to_json, write_json
@@ -23,6 +22,8 @@ from jaxmnist.sources import Splits
 from jaxmnist.studies.grid import Grid, Result, combine
 from jaxmnist.studies.grid_report import conclusion, not_told_apart, order, rank
 from jaxmnist.training import start, train_epoch
+
+figures = figures_of("grid")
 
 
 @dataclasses.dataclass(frozen=True)

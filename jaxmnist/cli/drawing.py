@@ -1,24 +1,58 @@
-"""How commands draw: after everything else is written, so that a figure that fails costs no numbers."""
+"""How commands draw: after everything else is written, so that a figure that fails costs no numbers.
 
-from collections.abc import Callable
+Nothing here imports matplotlib, which takes a third of a second, before it is needed.
+"""
+
+import functools
+import importlib
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, TypeAlias
 
 from jaxmnist.cli.console import say
-from jaxmnist.plots.style import Figures, own_settings, png
 from jaxmnist.runs.files import write_atomically
 
+Draw: TypeAlias = Callable[..., Mapping[str, Any]]
+"""A function that makes `plots.style.Figures`."""
 
-def write_figures(folder: Path, draw: Callable[..., Figures], *arguments: Any) -> None:
+
+def figures_of(module: str) -> Draw:
+    """The function `figures` of a module of `jaxmnist.plots`, which is imported when it is called."""
+
+    def figures(*arguments: Any) -> Mapping[str, Any]:
+        made: Mapping[str, Any] = importlib.import_module(f"jaxmnist.plots.{module}").figures(*arguments)
+        return made
+
+    return figures
+
+
+@functools.cache
+def import_meanwhile() -> None:
+    """Begin to import matplotlib in another thread, for a command that is about to wait for a computation."""
+    logging.getLogger("matplotlib").setLevel(logging.CRITICAL)  # as `plots.quiet`
+    Thread(target=_try_to_import_matplotlib, daemon=True).start()
+
+
+def _try_to_import_matplotlib() -> None:
+    with suppress(Exception):  # if the user's configuration stops it, `jaxmnist.plots` does what is needed
+        importlib.import_module("matplotlib.figure")
+        importlib.import_module("matplotlib.backends.backend_agg")
+
+
+def write_figures(folder: Path, draw: Draw, *arguments: Any) -> None:
     """Draw figures under our own settings and write them; warn of each that fails, whatever the reason."""
-    with own_settings():
+    style = importlib.import_module("jaxmnist.plots.style")
+    with style.own_settings():
         try:
             figures = draw(*arguments)
         except Exception as problem:
             return _warn("figures", problem)
         for name, figure in figures.items():
             try:
-                write_atomically(folder / name, figure() if callable(figure) else png(figure))
+                write_atomically(folder / name, figure() if callable(figure) else style.png(figure))
             except Exception as problem:
                 _warn(name, problem)
     return None

@@ -10,12 +10,13 @@ import tyro
 
 from jaxmnist.cli import options as shared
 from jaxmnist.cli.console import printable, say
-from jaxmnist.cli.drawing import write_figures
-from jaxmnist.plots.evaluation import figures
+from jaxmnist.cli.drawing import figures_of, import_meanwhile, write_figures
 from jaxmnist.runs import folder as run_folder
 from jaxmnist.runs import results
 from jaxmnist.runs.checkpoint import load_network
 from jaxmnist.studies import evaluation
+
+figures = figures_of("evaluation")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Options:
 def run(options: Options) -> int:
     """Evaluate the network, print the report, and write numbers and figures."""
     run_folder.refuse_used(options.run_dir)
+    import_meanwhile()
     with jax.default_device(shared.select_device(options.data)):
         params, config, about = load_network(options.run)
         splits = shared.load_data(shared.data_of_run(options.data, about))

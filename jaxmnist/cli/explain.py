@@ -11,16 +11,17 @@ import tyro
 from jaxmnist.cli import options as shared
 from jaxmnist.cli import recorded
 from jaxmnist.cli.console import printable, progress, say
-from jaxmnist.cli.drawing import write_figures
+from jaxmnist.cli.drawing import figures_of, import_meanwhile, write_figures
 from jaxmnist.config import Config
 from jaxmnist.metrics import evaluate
 from jaxmnist.network import Params
-from jaxmnist.plots.explanation import figures
 from jaxmnist.runs import folder as run_folder
 from jaxmnist.runs import records, results
 from jaxmnist.runs.checkpoint import load_network
 from jaxmnist.sources import Splits
 from jaxmnist.studies import explanation, replay
+
+figures = figures_of("explanation")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +62,7 @@ def run(options: Options) -> int:
     """Explain the example, print the report, and write the figure."""
     shared.check_seed(options.seed)
     run_folder.refuse_used(options.run_dir)
+    import_meanwhile()
     device, index = shared.select_device(options.data), options.index
     with jax.default_device(device):
         network = _network if options.epoch is None and options.step is None else _network_of_the_past

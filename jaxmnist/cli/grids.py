@@ -17,6 +17,7 @@ from jaxtyping import Array, Key
 from jaxmnist import devices
 from jaxmnist.cli.cluster import NAMES, ClusterOptions, Member, own_words, together
 from jaxmnist.cli.console import Advance, printable, progress, say, started_as
+from jaxmnist.cli.drawing import import_meanwhile
 from jaxmnist.cli.grid_options import GridOptions, ResumeOptions, shard_of
 from jaxmnist.cli.options import load_data, select_device, words
 from jaxmnist.devices.cluster import check_same, is_first, share
@@ -219,6 +220,7 @@ def _train_missing(
     job: Job, table: str, missing: Sequence[int], finished: dict[int, Mapping[str, Any]], advance: Advance
 ) -> None:
     """Train groups and keep each as it ends; every now and then write the table of all that are finished."""
+    import_meanwhile()
     divided = study.groups(job.grid)
     begin = next_table = time.monotonic()
     for index, trained in zip(missing, _trained(job, missing, advance), strict=True):

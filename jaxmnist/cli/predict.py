@@ -14,6 +14,7 @@ import tyro
 from jaxtyping import Float, UInt8
 
 from jaxmnist.cli.console import BAD_INPUT, complain, progress, say
+from jaxmnist.cli.drawing import figures_of, write_figures
 from jaxmnist.cli.options import DataOptions, OptionalPath, RunName, run_name, select_device
 from jaxmnist.handwriting.decode import is_of_macos, read_file, read_stream
 from jaxmnist.handwriting.doubts import doubts
@@ -28,6 +29,8 @@ STANDARD_INPUT = "standard input"
 EIGHTHS = "▁▂▃▄▅▆▇█"
 FEW_PICTURES, MOST_DRAWN = 20, 8  # progress is shown for more pictures; --show draws no more digits
 MOST_KINDS = 5  # suffixes named when other files of a folder are passed over
+
+figures = figures_of("predict")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,10 +233,6 @@ def _report(readings: Sequence[Reading], several: bool) -> list[str]:
 
 def _write_figure(run_dir: Path, run: str, readings: Sequence[Reading], originals: Sequence[np.ndarray]) -> None:
     """Draw the first readings, as many as there are originals, named by their files and without private paths."""
-    # Imported here, since matplotlib takes 0.3 s to import and only --show needs it.
-    from jaxmnist.cli.drawing import write_figures
-    from jaxmnist.plots.predict import figures
-
     some = f"the first {len(originals)} of {len(readings):,} digits, " if len(readings) > len(originals) else ""
     shown = [
         (grey, digit.normalised, row, Path(digit.name).name + digit.title[len(digit.name) :], reasons)

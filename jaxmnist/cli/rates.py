@@ -6,12 +6,13 @@ import time
 import jax
 
 from jaxmnist.cli.console import progress, say
-from jaxmnist.cli.drawing import write_figures
+from jaxmnist.cli.drawing import figures_of, write_figures
 from jaxmnist.cli.options import DataOptions, OptionalPath, select_device
-from jaxmnist.plots.rates import figures
 from jaxmnist.runs import folder as run_folder
 from jaxmnist.runs.results import to_json, write_json
 from jaxmnist.studies import rates
+
+figures = figures_of("rates")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,12 +7,11 @@ from typing import Any, Literal
 
 from jaxmnist.cli import grids
 from jaxmnist.cli.console import say
-from jaxmnist.cli.drawing import write_figures
+from jaxmnist.cli.drawing import figures_of, write_figures
 from jaxmnist.cli.grid_options import GridOptions, ResumeOptions
 from jaxmnist.cli.grids import Job
 from jaxmnist.cli.options import DataOptions, Recipe
 from jaxmnist.config import Config
-from jaxmnist.plots.grid import figures
 from jaxmnist.runs.checkpoint import save_network
 from jaxmnist.runs.folder import listed
 from jaxmnist.runs.results import to_json, write_json
@@ -23,6 +22,8 @@ FOLDS = 6
 """Parts of the training set; one is held out, 10,000 of MNIST's 60,000 examples."""
 MAX_ROWS = 1_000
 """Most settings in summary.json; the CSV file has all networks."""
+
+figures = figures_of("grid")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,7 @@ from jaxmnist import devices
 from jaxmnist.cli import console, field_names, with_options
 from jaxmnist.cli import options as shared
 from jaxmnist.cli.cluster import Cluster, ClusterOptions, Member, own_words, together
-from jaxmnist.cli.drawing import write_figures
+from jaxmnist.cli.drawing import figures_of, import_meanwhile, write_figures
 from jaxmnist.cli.recorded import FIGURES, command, finished, recorded_data, with_epochs
 from jaxmnist.config import RECIPES, Config, validate
 from jaxmnist.dataset import Dataset
@@ -27,11 +27,11 @@ from jaxmnist.devices import batches, cluster
 from jaxmnist.devices.cluster import is_first, share
 from jaxmnist.metrics import outputs
 from jaxmnist.network import count_parameters
-from jaxmnist.plots.training import figures
 from jaxmnist.runs import folder, loop, records, results
 from jaxmnist.runs.unfinished import note_how_to_go_on
 from jaxmnist.training import History, TrainState
 
+figures = figures_of("training")
 RecipeOptions = Annotated[tyro.conf.OmitArgPrefixes[shared.Recipe], tyro.conf.arg(name="recipe", help="How to train.")]
 
 
@@ -171,6 +171,7 @@ def _train(run: results.Run, progress: results.RunState, options: Options | Resu
     with console.stopping() as stop_requested, shown as advance:
 
         def show(_epoch: int, entry: History) -> None:
+            import_meanwhile()
             train_cost, test_cost = entry.train.cost, entry.test.cost
             advance(1, f"test accuracy {entry.test.accuracy:.2%} · cost {test_cost:.4f}, training {train_cost:.4f}")
 

@@ -1,6 +1,7 @@
 """The paper's light in a picture: step 2 of `jaxmnist.handwriting`."""
 
-from functools import partial
+import math
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -18,6 +19,8 @@ UNEVEN = 1.12  # least ratio of the brightest and the darkest paper that is leve
 
 def shrink(values: Shaped[np.ndarray, "height width"], block: int) -> Float[np.ndarray, "rows columns"]:
     """Means of blocks of block×block values; a side that isn't a multiple is extended by copies of its last."""
+    if block == 1:
+        return values.astype(float)
     padded = np.pad(values, [(0, -side % block) for side in values.shape], mode="edge")
     rows = padded[::block].astype(float)
     for first in range(1, block):
@@ -32,8 +35,7 @@ def paper(light: Float[np.ndarray, "height width"]) -> tuple[Float[np.ndarray, "
     """Step 2: the brightness of the paper everywhere, and whether it is lighter than the ink; if not, of 1 − light."""
     block = -(-max(light.shape) // MOST_CELLS)
     cells = shrink(light, block)
-    basis = np.stack([term.ravel() for term in np.broadcast_arrays(*_terms(cells.shape, 1, cells.shape))], axis=1)
-    values = cells.ravel()
+    basis, values = _basis(cells.shape), cells.ravel()
     residuals = values - basis[:, :3] @ _least_squares(basis[:, :3], values, np.ones_like(values))
     cubes = (residuals**3).reshape(cells.shape)
     inside = cubes[1:-1, 1:-1] if min(cells.shape) > 2 else cubes
@@ -52,9 +54,8 @@ def paper(light: Float[np.ndarray, "height width"]) -> tuple[Float[np.ndarray, "
         coefficients = _least_squares(basis, values, weights)
         residuals = values - basis @ coefficients
         weights = np.where(residuals > 0, ABOVE, 1 - ABOVE) / np.maximum(np.abs(residuals), 1 / 255)
-    quantile = partial(np.quantile, method="inverted_cdf")  # the smallest value that this share doesn't exceed
-    even = quantile(values, EVEN_SHARE)
-    if quantile(np.abs(values - even), 1 - EVEN_SHARE) <= quantile(np.abs(residuals), 1 - EVEN_SHARE):
+    even = _quantile(values, EVEN_SHARE)
+    if _quantile(np.abs(values - even), 1 - EVEN_SHARE) <= _quantile(np.abs(residuals), 1 - EVEN_SHARE):
         surface = np.full(light.shape, even)
     else:
         terms = zip(coefficients, _terms(light.shape, block, cells.shape), strict=True)
@@ -79,8 +80,7 @@ def _smooth_share(cells: Float[np.ndarray, "rows columns"]) -> float:
 
 def _small_things_are_dark(cells: Float[np.ndarray, "rows columns"]) -> bool:
     """Whether what stands out, from what is around it and from a smooth surface, is dark, where the light is uneven."""
-    terms = np.broadcast_arrays(*_terms(cells.shape, 1, cells.shape))
-    basis = np.stack([term.ravel() for term in terms], axis=1)
+    basis = _basis(cells.shape)
     surface = (basis @ _least_squares(basis, cells.ravel(), np.ones(cells.size))).reshape(cells.shape)
     edge = max(1, max(cells.shape) // 10)
     skewness = 0.0
@@ -129,10 +129,23 @@ def _terms(shape: tuple[int, ...], block: int, cells: tuple[int, ...]) -> tuple[
     return np.ones((1, 1)), y, x, y * y, y * x, x * x
 
 
+@lru_cache(maxsize=8)
+def _basis(cells: tuple[int, int]) -> Float[np.ndarray, "n terms"]:
+    """The terms of every cell; pictures of one shape, which often come together, share them."""
+    return np.stack([term.ravel() for term in np.broadcast_arrays(*_terms(cells, 1, cells))], axis=1)
+
+
+def _quantile(values: Float[np.ndarray, "n"], share: float) -> float:
+    """The smallest value that this share of them doesn't exceed."""
+    place = math.ceil(share * len(values)) - 1
+    return float(np.partition(values, place)[place])
+
+
 def _least_squares(
     basis: Float[np.ndarray, "n terms"], values: Float[np.ndarray, "n"], weights: Float[np.ndarray, "n"]
 ) -> Float[np.ndarray, "terms"]:
     """Coefficients c that minimise Σ w (value − basis · c)²; slight damping helps if there are few cells."""
     weighted = basis.T * weights
     normal = weighted @ basis
-    return np.linalg.solve(normal + 1e-9 * np.trace(normal) * np.eye(len(normal)), weighted @ values)
+    normal.flat[:: len(normal) + 1] += 1e-9 * normal.trace()
+    return np.linalg.solve(normal, weighted @ values)

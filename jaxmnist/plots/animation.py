@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from jaxmnist.plots.race import COLOURS
+from jaxmnist.plots.style import COLOURS
 from jaxmnist.studies.landscape import Path, Terrain
 from jaxmnist.studies.methods import METHODS, Method
 

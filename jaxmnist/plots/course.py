@@ -10,8 +10,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxmnist.plots.race import COLOURS
-from jaxmnist.plots.style import AMOUNT, BLUE, GREEN, ORANGE, PINK, SIGNED, SKY
+from jaxmnist.plots.style import AMOUNT, BLUE, COLOURS, GREEN, ORANGE, PINK, SIGNED, SKY
 
 Line = tuple[npt.ArrayLike, npt.ArrayLike]
 """The x and the y of a curve."""
@@ -186,7 +185,7 @@ def ravine(paths: Mapping[str, Float[np.ndarray, "points 2"]], titles: Sequence[
     panels = figure.subplots(len(paths), 1, sharex=True)
     for axes, title, (name, path) in zip(panels, titles, paths.items(), strict=True):
         axes.contour(x, y, x**2 + steepness * y**2, levels=np.geomspace(0.1, 30, 9), colors="0.75", linewidths=0.8)
-        axes.plot(*path.T, "o-", color=COLOURS[name], markersize=3.5, linewidth=1.2)  # type: ignore[index]
+        axes.plot(*path.T, "o-", color=COLOURS[name], markersize=3.5, linewidth=1.2)
         axes.set_title(title, fontsize=10)
         axes.set_ylabel("across")
     panels[-1].set_xlabel("along the ravine")

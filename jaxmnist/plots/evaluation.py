@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from jaxmnist.plots.style import BLUE, ORANGE
+from jaxmnist.plots.style import BLUE, ORANGE, draw_images
 from jaxmnist.plots.training import confusion, mistakes
 from jaxmnist.studies.evaluation import SURE_FROM, Calibration, Digits, Evaluation, Images, Noise
 
@@ -71,16 +71,11 @@ def draw_noise(noise: dict[str, Noise], images: dict[str, Images], network: str)
     figure.suptitle(f"{none}\nthe noise of which it is surest", y=1 - 0.1 / figure.get_figheight(), va="top")
     heights = (0.8, *[3.9] * len(noise))  # the heading, then the kinds
     parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[1:, 0]
-    edges = {"left": 0.01, "right": 0.99, "bottom": 0.02, "top": 0.82, "hspace": 0.4, "wspace": 0.1}
     for part, (kind, result) in zip(parts, noise.items(), strict=True):
         sure = f"{result.sure:,} of {result.images:,} have a confidence of {SURE_FROM} or more"
         part.suptitle(f"{kind}: {sure}", fontsize="medium")
-        shown = {"subplot_kw": {"xticks": [], "yticks": [], "visible": False}, "gridspec_kw": edges}
-        panels = part.subplots(2, 6, **shown).ravel()
-        for axes, index, outputs in zip(panels, result.surest, result.surest_outputs, strict=False):
-            axes.set_visible(True)
-            axes.imshow(images[kind][index].reshape(28, 28), cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
-            axes.set_title(f"noise, read as {outputs.argmax()}\nconfidence {outputs.max():.2f}", fontsize=9)
+        texts = [f"noise, read as {row.argmax()}\nconfidence {row.max():.2f}" for row in result.surest_outputs]
+        draw_images(part.add_axes((0.01, 0.02, 0.98, 0.86)), images[kind][result.surest], texts, rows=2)
     return figure
 
 

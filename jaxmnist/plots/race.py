@@ -1,6 +1,7 @@
 """The figures of the race: how fast each method learns, and which way it takes."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -8,19 +9,18 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxmnist.plots.style import BLUE, GREEN, ORANGE, PINK
+from jaxmnist.plots.animation import race_webp
+from jaxmnist.plots.style import BLUE, COLOURS, Figures
 from jaxmnist.studies.claims import quartiles
 from jaxmnist.studies.landscape import Terrain
 from jaxmnist.studies.methods import METHODS, Method
 from jaxmnist.studies.race import Outcome, Result
 
-COLOURS: dict[Method, str] = {"gd": BLUE, "sgd": ORANGE, "momentum": GREEN, "nesterov": PINK}
-
 DASHED = (0, (4, 2))
 
 
-def figures(result: Result, terrains: Mapping[str, Terrain], dataset: str) -> dict[str, Figure]:
-    """All figures of a race on a dataset, by name; the terrains are from `landscape.run`."""
+def figures(result: Result, terrains: Mapping[str, Terrain], dataset: str) -> Figures:
+    """All figures of a race on a dataset, and its animation, by name; the terrains are from `landscape.run`."""
     settings, racing, measured = result.settings, result.examples["racing"], result.examples["measured"]
     drawn = {
         "curves.png": draw_curves(
@@ -41,7 +41,10 @@ def figures(result: Result, terrains: Mapping[str, Terrain], dataset: str) -> di
         drawn[f"path_{name}.png"] = draw_paths(terrains[name], title, caption)
     terrain, rate = terrains["momentum_nesterov"], result.best["momentum"].learning_rate
     title = f"{dataset}: momentum and Nesterov from one random start, both at η = {rate:g}, μ = {settings.momentum:g}"
-    return {**drawn, "path_momentum_nesterov.png": draw_look_ahead(terrain, terrains["close_up"], title, caption)}
+    drawn["path_momentum_nesterov.png"] = draw_look_ahead(terrain, terrains["close_up"], title, caption)
+    title = f"{dataset}: four methods walk downhill from one start"
+    each = {method: outcome.examples_per_step for method, outcome in result.best.items()}
+    return {**drawn, "race.webp": partial(race_webp, terrains["race"], title, each)}
 
 
 def draw_curves(outcomes: Mapping[Method, Outcome], thresholds: Sequence[float], title: str, caption: str) -> Figure:

@@ -5,7 +5,8 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxmnist.plots.race import COLOURS, DASHED
+from jaxmnist.plots.race import DASHED
+from jaxmnist.plots.style import COLOURS
 from jaxmnist.studies import rates_problems as problems
 from jaxmnist.studies.rates import NAMES, PERIOD, Result, cycles, lower_bound
 from jaxmnist.studies.rates_problems import KINKED_CONDITION, MOMENTUM, kinked_slope

@@ -4,21 +4,29 @@ import contextlib
 import io
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import matplotlib
+import numpy as np
+from jaxtyping import UInt8
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, findSystemFonts, fontManager
 from matplotlib.ft2font import FT2Font
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
+from PIL import Image
 
 from jaxmnist.plots import quiet
 
 BLUE, ORANGE, GREEN, PINK, SKY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9"
 """Colours by Okabe and Ito, which colour-blind readers can tell apart; blue and orange are the page's, too."""
 TRAIN, TEST = BLUE, ORANGE
+COLOURS = {"gd": BLUE, "sgd": ORANGE, "momentum": GREEN, "nesterov": PINK}
+"""The methods' own."""
 SIGNED = LinearSegmentedColormap.from_list("orange, white, blue", [ORANGE, "white", BLUE])
 """For signed values about 0: blue raises, orange lowers."""
 AMOUNT = LinearSegmentedColormap.from_list("white, blue, dark blue", ["white", BLUE, "#003a5c"])
@@ -48,9 +56,25 @@ def png(figure: Figure) -> bytes:
         for text in axis.findobj(Text):  # powers of ten are formulas
             text.set_parse_math(True)
     _draw_all_characters(texts)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
+    figure.set_dpi(DOTS_PER_INCH)
+    canvas: Any = FigureCanvasAgg(figure)  # its methods have no types
+    canvas.draw()
+    buffer, drawn = io.BytesIO(), Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    drawn.save(buffer, "PNG", compress_level=3, dpi=(DOTS_PER_INCH,) * 2)  # twice as fast as 6, a tenth larger
     return buffer.getvalue()
+
+
+def draw_images(axes: Axes, images: UInt8[np.ndarray, "n 784"], texts: Sequence[str], rows: int) -> None:
+    """Draw up to six digits a row, each below a text of two lines: in one panel, as panels take long to draw."""
+    wide, high = 1.2, 1.36  # from one digit to the next, in sides of a digit
+    for index, (image, text) in enumerate(zip(images, texts, strict=True)):
+        left, top = wide * (index % 6 + 0.5) - 0.5, high * (index // 6 + 1) - 1
+        pixels, place = image.reshape(28, 28), (left, left + 1, top + 1, top)
+        axes.imshow(pixels, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest", extent=place)
+        axes.add_patch(Rectangle((left, top), 1, 1, fill=False, edgecolor="0.85"))
+        axes.text(left + 0.5, top - 0.03, text, ha="center", va="bottom", fontsize=9)
+    axes.set(xlim=(0, 6 * wide), ylim=(high * rows, 0), xticks=(), yticks=())
+    axes.set_axis_off()
 
 
 def _draw_all_characters(texts: Sequence[Text]) -> None:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from jaxmnist.network import Params
-from jaxmnist.plots.style import AMOUNT, SIGNED, TEST, TRAIN
+from jaxmnist.plots.style import AMOUNT, SIGNED, TEST, TRAIN, draw_images
 from jaxmnist.runs.results import METRICS, Run
 from jaxmnist.studies.evaluation import confusion_matrix, worst_mistakes
 from jaxmnist.training import History
@@ -125,15 +125,12 @@ def mistakes(
     """Draw up to 18 misread digits, each with its label, the network's answer, and the outputs for both."""
     figure = Figure(figsize=(10, 5.6))
     figure.suptitle(title)
-    edges = {"left": 0.01, "right": 0.99, "bottom": 0.0, "top": 0.84, "hspace": 0.3, "wspace": 0.1}
-    panels = figure.subplots(3, 6, gridspec_kw=edges).ravel()
-    for axes in panels:
-        axes.set_axis_off()
-    for axes, image, label, output in zip(panels, images, labels, outputs, strict=False):
-        answer = int(np.argmax(output))
-        axes.imshow(image.reshape(28, 28), cmap="gray_r", interpolation="nearest")
-        outputs_of_both = f"{output[answer]:.2f} for {answer}, {output[label]:.2f} for {label}"
-        axes.set_title(f"{label} read as {answer}\n{outputs_of_both}", fontsize=9)
+    shown = list(zip(labels, outputs, outputs.argmax(axis=1), strict=True))
+    texts = [
+        f"{label} read as {read}\n{row[read]:.2f} for {read}, {row[label]:.2f} for {label}"
+        for label, row, read in shown
+    ]
+    draw_images(figure.add_axes((0.01, 0.01, 0.98, 0.9)), images, texts, rows=3)
     return figure
 
 

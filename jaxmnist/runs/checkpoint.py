@@ -76,7 +76,7 @@ def restore(path: Path, tensors: Mapping[str, np.ndarray], template: Any) -> Any
             raise ValueError(f"{path}: {name} is {was}, expected {should_be}")
         if not np.all(np.isfinite(tensors[name])):
             raise ValueError(f"{path}: {name} has infinite numbers or NaN, expected finite numbers")
-    data = jax.tree.unflatten(jax.tree.structure(template), [jnp.asarray(tensors[name]) for name in leaves])
+    data = jax.tree.unflatten(jax.tree.structure(template), [jax.device_put(tensors[name]) for name in leaves])
     return jax.tree.map(lambda leaf, x: jax.random.wrap_key_data(x) if _is_key(leaf) else x, template, data)
 
 

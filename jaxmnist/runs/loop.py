@@ -4,9 +4,10 @@ import dataclasses
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -37,6 +38,14 @@ def compile_epoch(state: TrainState, train_set: Dataset, config: Config) -> Epoc
     return lambda state: compiled(state, train_set, config)
 
 
+class Ended(NamedTuple):
+    """An epoch that has been trained, and is being measured."""
+
+    before: TrainState  # the state before it
+    costs: Float[Array, "steps"]  # each minibatch's mean cost before its step
+    entry: Future[History]  # its measurements, to come
+
+
 def run_epochs(
     run: Run,
     progress: RunState,
@@ -45,6 +54,8 @@ def run_epochs(
     compile_epoch: Callable[[TrainState, Dataset, Config], Epoch] = compile_epoch,
 ) -> tuple[RunState, str | None]:
     """Train to the recipe's last epoch and save checkpoints: about once a second, and at the end.
+
+    An epoch is measured while the next one is trained, in another thread: one thread's programs wait for each other.
 
     Args:
         run: what to train, and where to keep it.
@@ -60,33 +71,56 @@ def run_epochs(
         return progress, None
     if jax.config.jax_disable_jit:  # type: ignore[attr-defined]
         raise ValueError("JAX_DISABLE_JIT is set: expected it unset, as a run compiles its epochs")
-    state, history, seconds = progress.state, list(progress.history), dict(progress.seconds)
     data = (run.splits.train, run.splits.test, run.config)
-    with timed("compile", seconds):
-        epoch = compile_epoch(state, run.splits.train, run.config)
-        compiled_measure = jax.jit(measure).lower(state, *data).compile()
+    with timed("compile", seconds := dict(progress.seconds)):
+        epoch = compile_epoch(progress.state, run.splits.train, run.config)
+        compiled_measure = jax.jit(measure).lower(progress.state, *data).compile()
+
+    def measured(state: TrainState) -> History:
+        entry: History = jax.device_get(compiled_measure(state, *data))
+        return entry
+
     write_json(run.folder / "config.json", run.metadata)
-    saved_at = time.monotonic()
+    state, history, ended = progress.state, list(progress.history), None
     if not history:
         with timed("evaluate", seconds):
-            history.append(jax.device_get(compiled_measure(state, *data)))
+            history.append(measured(state))
         _save(run, RunState(state, history, seconds))
-    while len(history) <= int(run.config.epochs) and not stop_requested():
-        before = state
-        with timed("train", seconds):
-            state, costs = epoch(state)
-            costs.block_until_ready()  # signals are heard meanwhile
-        with timed("evaluate", seconds):
-            history.append(jax.device_get(compiled_measure(state, *data)))
-        problem = _why_give_up(run, before, costs, history)
-        if problem:
-            return RunState(state, history, seconds), problem
+    note = _notes(run, history, seconds, on_epoch)
+    with ThreadPoolExecutor(1) as other_thread:
+        while len(history) + bool(ended) <= int(run.config.epochs) and not stop_requested():
+            with timed("train", seconds):
+                after, costs = epoch(state)  # begins
+            if ended and (problem := note(ended, state, "train")):
+                return RunState(state, history, seconds), problem
+            with timed("train", seconds):
+                costs.block_until_ready()  # signals are heard meanwhile
+            ended, state = Ended(state, costs, other_thread.submit(measured, after)), after
+        problem = note(ended, state, "evaluate") if ended else None
+    if not problem:
+        _save(run, RunState(state, history, seconds))
+    return RunState(state, history, seconds), problem
+
+
+def _notes(
+    run: Run, history: list[History], seconds: dict[str, float], on_epoch: Callable[[int, History], object]
+) -> Callable[[Ended, TrainState, str], str | None]:
+    """Make the function that adds an epoch to the history, saves it if it is time, and may say why to give up."""
+    saved_at = time.monotonic()
+
+    def note(ended: Ended, state: TrainState, waiting_for: str) -> str | None:
+        nonlocal saved_at
+        with timed(waiting_for, seconds):
+            history.append(ended.entry.result())
+        if problem := _why_give_up(run, ended.before, ended.costs, history):
+            return problem
         if time.monotonic() - saved_at >= SAVE_INTERVAL:
             _save(run, RunState(state, history, seconds))
             saved_at = time.monotonic()
         on_epoch(len(history) - 1, history[-1])
-    _save(run, RunState(state, history, seconds))
-    return RunState(state, history, seconds), None
+        return None
+
+    return note
 
 
 def resume(run: Run) -> tuple[RunState, str]:

@@ -17,7 +17,6 @@ import numpy as np
 from jaxtyping import UInt8
 
 from jaxmnist.dataset import Dataset
-from jaxmnist.sources.digits import load_digits_like_mnist
 from jaxmnist.sources.download import DownloadError, RemoteFile, fetch
 from jaxmnist.sources.folder import MNIST_LAYOUT, QMNIST_LAYOUT, Layout, find_files
 from jaxmnist.sources.idx import read_bytes, read_images, read_labels
@@ -78,6 +77,8 @@ def load_with_notice(name: DatasetName, data_dir: str | os.PathLike[str] | None,
         if data_dir is not None:
             problem = f"data_dir={data_dir}: contradicts dataset=digits, which comes with scikit-learn"
             raise ValueError(f"{problem}; leave one of the two out")
+        from jaxmnist.sources.digits import load_digits_like_mnist  # here, as what it imports takes a third of a second
+
         return Splits("digits", "scikit-learn's load_digits", *load_digits_like_mnist())
     named = data_dir or os.environ.get("JAXMNIST_DATA_DIR")
     if named:

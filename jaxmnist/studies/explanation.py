@@ -40,9 +40,9 @@ class Explanation(NamedTuple):
 
 def run(params: Params, config: Config, image: UInt8[np.ndarray, "784"], label: int) -> Explanation:
     """Explain one example, in NumPy's float64, where rounding hides little of what the mathematics says."""
-    parameters = count_parameters(params)
-    _, unravel = ravel_pytree(params)
-    into_label = np.asarray(unravel(jnp.arange(parameters))[-1].weights[label])
+    parameters, (weights, biases) = count_parameters(params), params[-1]
+    inputs = weights.shape[1]
+    into_label = parameters - weights.size - biases.size + inputs * label + np.arange(inputs)  # as in `ravel_pytree`
     sample = np.random.default_rng(0).permutation(parameters)[: NUMERICAL_WORK // parameters]
     compared = np.concatenate([into_label, np.setdiff1d(sample, into_label)])
     with jax.enable_x64(True):
