@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import numpy as np
@@ -36,6 +36,13 @@ def compile_epoch(state: TrainState, train_set: Dataset, config: Config) -> Epoc
     """Compile `training.train_epoch` for a training set."""
     compiled = train_epoch.lower(state, train_set, config).compile()
     return lambda state: compiled(state, train_set, config)
+
+
+def _compile_measure(run: Run, state: TrainState) -> Callable[[TrainState], History]:
+    """Compile `training.measure` for a run's data; its results come to the host."""
+    data = (run.splits.train, run.splits.test, run.config)
+    compiled = jax.jit(measure).lower(state, *data).compile()
+    return lambda state: cast(History, jax.device_get(compiled(state, *data)))
 
 
 class Ended(NamedTuple):
@@ -71,15 +78,9 @@ def run_epochs(
         return progress, None
     if jax.config.jax_disable_jit:  # type: ignore[attr-defined]
         raise ValueError("JAX_DISABLE_JIT is set: expected it unset, as a run compiles its epochs")
-    data = (run.splits.train, run.splits.test, run.config)
     with timed("compile", seconds := dict(progress.seconds)):
         epoch = compile_epoch(progress.state, run.splits.train, run.config)
-        compiled_measure = jax.jit(measure).lower(progress.state, *data).compile()
-
-    def measured(state: TrainState) -> History:
-        entry: History = jax.device_get(compiled_measure(state, *data))
-        return entry
-
+        measured = _compile_measure(run, progress.state)
     write_json(run.folder / "config.json", run.metadata)
     state, history, ended = progress.state, list(progress.history), None
     if not history:
