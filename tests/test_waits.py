@@ -130,17 +130,8 @@ FEW = ["train", "evaluations", "first-step", "best", "predict-1", "epoch-10"]  #
     "names", [pytest.param(FEW, marks=pytest.mark.slow), pytest.param([*ROWS], marks=pytest.mark.measured)]
 )
 def test_every_row_beside_the_same_checkout(tmp_path, names):
-    command = [
-        sys.executable,
-        SCRIPT,
-        "--against",
-        ROOT,
-        "--quick",
-        "--json",
-        tmp_path / "waits.json",
-        "--only",
-        *names,
-    ]
+    options = ["--against", ROOT, "--json", tmp_path / "waits.json", "--only", *names]
+    command = [sys.executable, SCRIPT, "--quick", *options]
     result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     rows = json.loads((tmp_path / "waits.json").read_text())["rows"]

@@ -26,7 +26,7 @@ BLUE, ORANGE, GREEN, PINK, SKY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#5
 """Colours by Okabe and Ito, which colour-blind readers can tell apart; blue and orange are the page's, too."""
 TRAIN, TEST = BLUE, ORANGE
 COLOURS = {"gd": BLUE, "sgd": ORANGE, "momentum": GREEN, "nesterov": PINK}
-"""The methods' own."""
+"""The four methods' colours."""
 SIGNED = LinearSegmentedColormap.from_list("orange, white, blue", [ORANGE, "white", BLUE])
 """For signed values about 0: blue raises, orange lowers."""
 AMOUNT = LinearSegmentedColormap.from_list("white, blue, dark blue", ["white", BLUE, "#003a5c"])

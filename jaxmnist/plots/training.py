@@ -125,10 +125,9 @@ def mistakes(
     """Draw up to 18 misread digits, each with its label, the network's answer, and the outputs for both."""
     figure = Figure(figsize=(10, 5.6))
     figure.suptitle(title)
-    shown = list(zip(labels, outputs, outputs.argmax(axis=1), strict=True))
     texts = [
         f"{label} read as {read}\n{row[read]:.2f} for {read}, {row[label]:.2f} for {label}"
-        for label, row, read in shown
+        for label, row, read in zip(labels, outputs, outputs.argmax(axis=1), strict=True)
     ]
     draw_images(figure.add_axes((0.01, 0.01, 0.98, 0.9)), images, texts, rows=3)
     return figure

@@ -62,7 +62,8 @@ def run_epochs(
 ) -> tuple[RunState, str | None]:
     """Train to the recipe's last epoch and save checkpoints: about once a second, and at the end.
 
-    An epoch is measured while the next one is trained, in another thread: one thread's programs wait for each other.
+    An epoch is measured while the next one is trained. That takes a second thread: on a CPU, JAX runs the programs of
+    one thread one after the other.
 
     Args:
         run: what to train, and where to keep it.
