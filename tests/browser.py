@@ -65,6 +65,12 @@ def draw(page, points):
     page.mouse.up()
 
 
+def resize(page, width, height=800):
+    """Make the page `width` by `height` pixels and wait until it is laid out: drawings follow a frame later."""
+    page.set_viewport_size({"width": width, "height": height})
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def picture(page):
     """A screenshot of the whole page, in 128 colours to keep the file small."""
     shot = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")

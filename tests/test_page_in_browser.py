@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from browser import EIGHT, SEVEN, THREE, draw, picture
+from browser import EIGHT, SEVEN, THREE, draw, picture, resize
 from comparing import relative_distance
 from pages import RECORD_VIOLATIONS, network, page_of
 from playwright.sync_api import expect
@@ -447,8 +447,7 @@ def test_nothing_is_cut_off(opened, sizes):
     draw(shown, THREE)
     shown.keyboard.press("3")
     for width in (360, 800, 1280):
-        shown.set_viewport_size({"width": width, "height": 800})
-        shown.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")  # to lay out
+        resize(shown, width)
         assert shown.evaluate("document.documentElement.scrollWidth") <= width
         outside = shown.evaluate(
             """() => [...document.querySelectorAll("body *")].filter((element) => {

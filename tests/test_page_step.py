@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from browser import THREE, draw
+from browser import THREE, draw, resize
 from pages import network
 from playwright.sync_api import expect
 
@@ -312,7 +312,7 @@ def test_every_stage_of_any_network_fits_and_is_korean(opened, sizes):
         address="#step?language=ko&step-optimizer=nesterov",
     )
     for width in (360, 1280):
-        shown.set_viewport_size({"width": width, "height": 800})
+        resize(shown, width)
         stages = shown.evaluate(ALL_STAGES)
         assert len(stages) == 4 * (len(sizes) - 1) + 5
         for at, stage in enumerate(stages):

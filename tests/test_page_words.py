@@ -5,7 +5,7 @@ import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browser import ROOT
+from browser import ROOT, resize
 from pages import network
 from playwright.sync_api import expect
 
@@ -111,8 +111,7 @@ def test_no_width_scrolls_sideways(opened, view):
     for language in ("en", "ko"):
         visit(shown, view, language)
         for width in (360, 480, 760, 1024, 1120, 1440, 1920):
-            shown.set_viewport_size({"width": width, "height": 800})
-            shown.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+            resize(shown, width)
             assert shown.evaluate("document.documentElement.scrollWidth") <= width
             outside = shown.evaluate(
                 """() => [...document.querySelectorAll("main section *")].filter((element) => {
