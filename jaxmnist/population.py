@@ -3,13 +3,15 @@
 The members of a population share their minibatches. So every minibatch is one array for all members, and their first
 layers become one large matrix product, which a processor does at several times the speed of many small ones.
 
-However many members there are, memory stays bounded: they are trained in groups of equal size, one after the other.
+However many members there are, memory stays bounded: they are trained in groups of equal size, one after the other. A
+CPU's cores divide each group into teams, so that every core trains members of its own.
 """
 
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from threading import Lock
 from typing import Any, NamedTuple
 
 import jax
@@ -26,7 +28,10 @@ from jaxmnist.network import Params
 from jaxmnist.training import TrainState, count_steps, start, train_epoch
 
 GROUP_SIZE = 64
-"""Most members trained at once: on a CPU larger groups are no faster, as they leave its caches."""
+"""Most members that a device trains at once; on a CPU larger groups are no faster."""
+TEAM_SIZE = 8
+"""Most members that a core of a CPU trains at once. It decides the last bits of their sums, so it is the same however
+many cores there are."""
 PARTS = 50
 """An epoch's costs are averaged over so many parts of it, or somewhat more; over single steps if it has fewer."""
 
@@ -141,6 +146,17 @@ def even_size(count: int, group_size: int) -> int:
     return math.ceil(count / math.ceil(count / group_size))
 
 
+def teams_of(size: int, devices: Sequence[Any]) -> tuple[int, int]:
+    """How many teams a group of so many members has, each a program, and for how many members the program is.
+
+    There is one team unless a CPU trains the group alone. Every device and every team has an equal share, if need be of
+    a few more members.
+    """
+    on_one_cpu = len(devices) == 1 and devices[0].platform == "cpu"
+    teams = math.ceil(size / TEAM_SIZE) if on_one_cpu else 1
+    return teams, math.ceil(size / (teams * len(devices))) * len(devices)
+
+
 def steps_of_a_part(steps: int) -> int:
     """The number of steps over which costs are averaged in an epoch of so many."""
     return max(1, steps // PARTS)
@@ -158,38 +174,51 @@ def train_group(
 ) -> Population:
     """Train one group for all epochs, and bring the results to the host; the other arguments are `train_population`'s.
 
-    The program is compiled for `size` members, or as many more as give every device an equal share. Copies of the last
-    fill a smaller group up, so that it needs no program of its own.
+    The program is compiled for a team of a group of `size` members; see `teams_of`. Copies of the last member fill a
+    smaller group up, so that it needs no program of its own.
     """
     mesh = mesh or devices.mesh(list(train_set.images.devices())[:1], "population")
-    count = len(members.learning_rates)
-    rows = np.minimum(np.arange(-(-size // mesh.size) * mesh.size), count - 1)
-    members = devices.divided(jax.tree.map(lambda column: column[rows], members), mesh)
+    count, (teams, of_team) = len(members.learning_rates), teams_of(size, list(mesh.devices.flat))
+    rows = np.minimum(np.arange(teams * of_team), count - 1).reshape(teams, of_team)
     shuffle_key, train_set, held_out = devices.replicated((shuffle_key, train_set, held_out), mesh)
-    states = devices.each_on_its_share(start_many, mesh)(members.keys, config)
-    states = states._replace(key=shuffle_key, epoch=devices.replicated(jnp.zeros((), jnp.int32), mesh))
-    config = with_rates(config, members.learning_rates, members.momenta)
-    evaluated = [evaluate_many(states.params, held_out, config.activation, config.cost)]
-    running_costs, courses, bad_steps = [], [], []
+    started = [_start_team(members, team, shuffle_key, config, mesh) for team in rows]
+    compiling = Lock()  # so that one team compiles, and the others find its program
+
+    def measure(states: TrainState, config: Config) -> Metrics:
+        metrics: Metrics = evaluate_many(states.params, held_out, config.activation, config.cost)
+        metrics.cost.block_until_ready()  # so that progress is reported when it is made
+        return metrics
+
+    def train(states: TrainState, config: Config) -> tuple[TrainState, Any]:
+        with compiling:
+            states, *costs = train_group_epoch(states, train_set, config)
+        return states, (*costs, measure(states, config))
+
+    def whole(of_teams: Sequence[Any]) -> Any:
+        return jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *devices.fetched(of_teams))
+
+    states, configs = zip(*started, strict=True)
+    before, epochs = list(map(measure, states, configs)), []
     for _ in range(int(config.epochs)):
-        states, running_cost, course, bad_step = train_group_epoch(states, train_set, config)
-        evaluated.append(evaluate_many(states.params, held_out, config.activation, config.cost))
-        running_costs.append(running_cost)
-        courses.append(course)
-        bad_steps.append(bad_step)
-        evaluated[-1].cost.block_until_ready()  # so that progress is reported when it is made
+        states, results = zip(*devices.at_once(train, states, configs), strict=True)
+        epochs.append(results)
         on_progress(count)
-    metrics: Metrics = jax.tree.map(lambda *epochs: np.stack(epochs, axis=1), *devices.fetched(evaluated))
+    stacked = jax.tree.map(lambda *entries: np.stack(entries, axis=1), *map(whole, epochs))
+    running_cost, course, bad_steps, after = stacked
+    metrics: Metrics = jax.tree.map(lambda first, rest: np.insert(rest, 0, first, axis=1), whole(before), after)
     steps = count_steps(config, train_set.labels.shape[0])
-    group = Population(
-        devices.fetched(states.params),
-        np.stack(devices.fetched(running_costs), axis=1),
-        np.stack(devices.fetched(courses), axis=1),
-        metrics,
-        _diverged_at(np.stack(devices.fetched(bad_steps), axis=1), np.isfinite(metrics.cost[:, -1]), steps),
-    )
-    trained: Population = jax.tree.map(lambda leaf: leaf[:count], group)
-    return trained
+    diverged_at = _diverged_at(bad_steps, np.isfinite(metrics.cost[:, -1]), steps)
+    return Population(whole([team.params for team in states]), running_cost, course, metrics, diverged_at)
+
+
+def _start_team(
+    members: Members, rows: Int[np.ndarray, "rows"], shuffle_key: Key[Array, ""], config: Config, mesh: Mesh
+) -> tuple[TrainState, Config]:
+    """The states of some members of a group at their random starts, and the recipe with their rates."""
+    team = devices.divided(jax.tree.map(lambda column: column[rows], members), mesh)
+    states = devices.each_on_its_share(start_many, mesh)(team.keys, config)
+    states = states._replace(key=shuffle_key, epoch=devices.replicated(jnp.zeros((), jnp.int32), mesh))
+    return states, with_rates(config, team.learning_rates, team.momenta)
 
 
 @jax.jit

@@ -99,7 +99,7 @@ def test_the_planned_programs_are_those_of_a_sweep(monkeypatch):
         def call(*arguments):
             called[name] = function.lower(*arguments).as_text()
             if result is None:
-                raise StopIteration
+                raise InterruptedError
             return result
 
         monkeypatch.setattr(population, function.__name__, call)
@@ -110,7 +110,7 @@ def test_the_planned_programs_are_those_of_a_sweep(monkeypatch):
     learnt, held_out = (Dataset(*(leaf[:count] for leaf in data)) for count in (FEW // 6 * 5, FEW // 6))
     members = population.make_members([(0.9, 0.1)], range(3))
     config, mesh = SMALL.resolved(FEW // 6 * 5), devices.mesh(here.devices, "population")
-    with pytest.raises(StopIteration):
+    with pytest.raises(InterruptedError):
         population.train_group(members, 3, jax.random.key(0), learnt, held_out, config, mesh=mesh)
     assert called == {name: planned[name].lower().as_text() for name in called}
     assert called.keys() == {plan.EVALUATE, plan.SWEEP_EPOCH}
@@ -128,11 +128,23 @@ def test_the_model_of_time(unit, train, sweep):
     """Two groups of two epochs. FLOPs are those of all four devices, cycles those of each."""
     pod = Topology("v5e:2x2", [None] * 4, 4, 16, Speed(unit, 2.0, "a guess"))
     of = plan.Sweep(SMALL, 10, 2, 6)
-    assert plan.layout(of, pod)[:2] == (2, 8)  # two groups of five, of which two devices get two each
+    assert plan.layout(of, pod)[:3] == (2, 1, 8)  # two groups of five, of which two devices get two each
     seconds = 2 * sweep / 2
     assert plan.predict(of, pod, programs())[1:] == (train / 2, seconds, 4 * seconds / 3600)
     text = plan.report(of, pod, programs(), {plan.TRAIN_EPOCH: 30.0 if unit == "cycles" else 30_000.0})
     assert "error -50%" in text
+
+
+def test_a_cpu_s_cores_share_a_group():
+    """Three programs for seven networks each: the predicted time is that of all."""
+    here, of = topology.describe("cpu:1")._replace(speed=Speed("FLOPs", 2.0, "a guess")), plan.Sweep(SMALL, 20, 64, 6)
+    assert plan.layout(of, here)[:3] == (1, 3, 21)
+    alone = plan.Sweep(SMALL, 7, 64, 6)
+    assert plan.predict(of, here, programs()).sweep == 3 * plan.predict(alone, here, programs()).sweep
+    text = plan.report(of, here, programs(), {"sweep: an epoch, evaluated": 3 * (500_000 + 40_000) / 2})
+    assert "in 1 group of 21, 7 a core" in text
+    assert "sweep: 1 × 3 × (random starts" in text
+    assert "error +0%" in text
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import os
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 import jax
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from comparing import member, relative_distance, same_bits
 
+from jaxmnist import devices, population
 from jaxmnist.config import Config
 from jaxmnist.metrics import evaluate
 from jaxmnist.population import evaluate_many, make_members, start_many, train_population, with_rates
@@ -56,6 +58,44 @@ def test_the_same_population_twice_is_the_same_bits(digits):
         for _ in range(2)
     )
     assert same_bits(once, again)
+
+
+def test_a_group_s_numbers_do_not_depend_on_how_many_cores_share_it(digits, monkeypatch):
+    members = make_members(SETTINGS, (0, 1, 2))
+    trained = []
+    for cores in (1, 2, 5):  # for three teams of six
+        monkeypatch.setattr(devices, "cores", lambda cores=cores: cores)
+        trained.append(train_population(members, SHUFFLES, digits.train, digits.test, ONE_EPOCH))
+    assert devices.at_once(lambda one, other: one + other, "abc", "def") == ["ad", "be", "cf"]
+    assert same_bits(trained[0], trained[1])
+    assert same_bits(trained[0], trained[2])
+
+
+def test_a_failing_team_fails_its_population(digits, monkeypatch):
+    calls = []
+
+    def fail(*_arguments):
+        calls.append(threading.current_thread())
+        raise MemoryError("no memory")
+
+    monkeypatch.setattr(population, "train_group_epoch", fail)
+    with pytest.raises(MemoryError, match="no memory"):
+        train_population(make_members(SETTINGS, (0, 1)), SHUFFLES, digits.train, digits.test, ONE_EPOCH)
+    assert threading.main_thread() not in calls
+
+
+def test_threads_compute_on_the_caller_s_default_device():
+    """In a process of its own, whose CPU counts as two devices."""
+    program = """
+import jax, jax.numpy as jnp
+from jaxmnist import devices
+with jax.default_device(jax.devices()[1]):
+    found = devices.at_once(lambda number: jnp.zeros(number).devices(), range(5))
+assert found == [{jax.devices()[1]}] * 5, found
+"""
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_group_size_changes_only_the_rounding(digits):

@@ -87,7 +87,8 @@ def run(options: Options) -> int:
 def _measure_speed(sweep: plan.Sweep, topology: Topology) -> Speed:
     """Measure how fast a device is at the matrix products of a group's first layer, forward and back."""
     split = plan.layout(sweep, topology)
-    neurons, pixels = split.rows // len(topology.devices) * sweep.config.sizes[1], sweep.config.sizes[0]
+    rows, at_once = split.rows // split.teams // len(topology.devices), min(split.teams, devices.cores())
+    neurons, pixels = rows * sweep.config.sizes[1], sweep.config.sizes[0]
     ones = jnp.ones((neurons, pixels)), jnp.ones((pixels, split.batch_size))
     matrices = jax.device_put(ones, topology.devices[0])
 
@@ -96,10 +97,17 @@ def _measure_speed(sweep: plan.Sweep, topology: Topology) -> Speed:
         return (weights, 1e-9 * (weights.T @ (weights @ images))), None
 
     products = jax.jit(lambda matrices: jax.lax.scan(forward_and_back, matrices, None, length=MATRIX_PRODUCTS // 2)[0])
-    spent = min(_seconds(lambda: products(matrices)[1].block_until_ready()) for _ in range(6))
-    flops = MATRIX_PRODUCTS * 2 * neurons * pixels * split.batch_size
+
+    def multiply(matrices: tuple[jax.Array, jax.Array]) -> None:
+        products(matrices)[1].block_until_ready()
+
+    spent = min(_seconds(lambda: devices.at_once(multiply, [matrices] * at_once)) for _ in range(6))
+    flops = at_once * MATRIX_PRODUCTS * 2 * neurons * pixels * split.batch_size
+    together = f", {at_once} at once" if at_once > 1 else ""
     return Speed(
-        "FLOPs", flops / spent, f"matrix products of {neurons:,} × {pixels} × {split.batch_size}, measured here"
+        "FLOPs",
+        flops / spent,
+        f"matrix products of {neurons:,} × {pixels} × {split.batch_size}{together}, measured here",
     )
 
 

@@ -5,11 +5,12 @@ among devices is trained on all of them, each with its own members, and no devic
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import groupby, islice
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 Platform = Literal["auto", "cpu", "gpu", "tpu"]
+T = TypeVar("T")
 
 
 def select(platform: Platform) -> jax.Device:
@@ -115,3 +117,24 @@ def each_on_its_share(function: Callable[..., Any], mesh: Mesh) -> Callable[...,
     """
     share, whole = PartitionSpec(mesh.axis_names[0]), PartitionSpec()  # type: ignore[no-untyped-call]
     return jax.jit(jax.shard_map(function, mesh=mesh, in_specs=(share, whole), out_specs=share))
+
+
+def cores() -> int:
+    """How many cores of the CPU this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def at_once(function: Callable[..., T], *columns: Iterable[Any]) -> list[T]:
+    """Call a function as `map` does, but in as many threads as there are cores, each with this one's default device.
+
+    On a CPU, JAX runs the programs of one thread one after the other. One program of thin matrix products leaves cores
+    idle, however many it may use; several from as many threads don't.
+    """
+    device = jax.config.jax_default_device  # type: ignore[attr-defined]
+
+    def call(*arguments: Any) -> T:
+        with jax.default_device(device):
+            return function(*arguments)
+
+    with ThreadPoolExecutor(cores()) as threads:
+        return list(threads.map(call, *columns))

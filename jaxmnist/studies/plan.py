@@ -18,7 +18,7 @@ from jaxmnist.dataset import Dataset
 from jaxmnist.devices.batches import AXIS, train_epoch_divided
 from jaxmnist.devices.compiled import Program, placed
 from jaxmnist.devices.topology import Topology
-from jaxmnist.population import evaluate_many, start_many, train_group_epoch, with_rates
+from jaxmnist.population import evaluate_many, start_many, teams_of, train_group_epoch, with_rates
 from jaxmnist.studies.grid import MAX_NETWORKS, group_of
 from jaxmnist.training import count_steps, measure, start, train_epoch
 
@@ -43,6 +43,7 @@ class Layout(NamedTuple):
     """How a sweep is divided over devices."""
 
     groups: int  # trained one after the other
+    teams: int  # of a group, each a program; several if a CPU's cores share it
     rows: int  # networks of a group, copies that fill it up included
     learnt: int  # examples
     held_out: int  # examples
@@ -74,8 +75,9 @@ def layout(sweep: Sweep, topology: Topology) -> Layout:
     held_out = EXAMPLES // sweep.folds
     learnt = held_out * (sweep.folds - 1)
     config = sweep.config.resolved(learnt)
-    rows = -(-size // count) * count
-    return Layout(-(-sweep.networks // size), rows, learnt, held_out, int(config.epochs), int(config.batch_size))
+    teams, rows = teams_of(size, topology.devices)
+    groups = -(-sweep.networks // size)
+    return Layout(groups, teams, teams * rows, learnt, held_out, int(config.epochs), int(config.batch_size))
 
 
 def trace(sweep: Sweep, topology: Topology) -> dict[str, Any]:
@@ -105,8 +107,9 @@ def _trace_sweep(sweep: Sweep, topology: Topology) -> dict[str, Any]:
     mesh, plan = devices.mesh(topology.devices, "population"), layout(sweep, topology)
     config = sweep.config.resolved(plan.learnt)
     learnt, held_out = (placed(_images(count), mesh) for count in (plan.learnt, plan.held_out))
-    keys = placed(jax.eval_shape(lambda: jax.random.split(jax.random.key(0), plan.rows)), mesh, "population")
-    rates = np.zeros(plan.rows, jnp.result_type(float))
+    rows = plan.rows // plan.teams
+    keys = placed(jax.eval_shape(lambda: jax.random.split(jax.random.key(0), rows)), mesh, "population")
+    rates = np.zeros(rows, jnp.result_type(float))
     members = placed(with_rates(config, rates, rates), mesh, "population")
     starts = jax.jit(devices.each_on_its_share(start_many, mesh)).trace(keys, config)
     states = placed(jax.eval_shape(start_many, keys, config), mesh, "population")
@@ -141,7 +144,7 @@ def predict(sweep: Sweep, topology: Topology, programs: Mapping[str, Program | s
         took[name] = float(work or 0) / topology.speed.per_second
     epochs = plan.epochs
     train = epochs * took[TRAIN_EPOCH] + (epochs + 1) * took[TRAIN_MEASURE]
-    total = plan.groups * (took[START] + epochs * took[SWEEP_EPOCH] + (epochs + 1) * took[EVALUATE])
+    total = plan.groups * plan.teams * (took[START] + epochs * took[SWEEP_EPOCH] + (epochs + 1) * took[EVALUATE])
     return Seconds(took, train, total, topology.chips and total * topology.chips / 3600)
 
 
@@ -157,7 +160,7 @@ def report(
         f"{'-'.join(map(str, config.sizes))}, {config.activation}, {config.cost}, {config.optimizer}, batch size "
         f"{config.batch_size}, {_count(plan.epochs, 'epoch')}",
         f"sweep: {_count(sweep.networks, 'network')} in {_count(plan.groups, 'group')} of {plan.rows:,}, "
-        f"{plan.rows // len(topology.devices):,} a device",
+        f"{plan.rows // plan.teams // len(topology.devices):,} a {'device' if plan.teams == 1 else 'core'}",
         "",
         _aligned("", "MB a device: arguments,", "share of", "GFLOP", "cycles", "seconds,", "communication"),
         _aligned("a run of", "outputs, temporaries", "memory", "in all", "a device", "predicted", "between devices"),
@@ -165,7 +168,7 @@ def report(
         "",
         *_steps(sweep, plan, programs),
         *_times(plan, topology, seconds),
-        *(_compared(name, seconds, spent) for name, spent in measured.items()),
+        *(_compared(name, plan, seconds, spent) for name, spent in measured.items()),
     ]
     return "\n".join(lines)
 
@@ -208,18 +211,20 @@ def _times(plan: Layout, topology: Topology, seconds: Seconds | None) -> list[st
         return ["No time is predicted, as a device's speed or a program's work isn't known"]
     speed, epochs = topology.speed, plan.epochs
     assert speed is not None
+    teams = f"{plan.teams} × " if plan.teams > 1 else ""
     hours = "" if seconds.chip_hours is None else f", {seconds.chip_hours:.3g} chip-hours"
     return [
         f"The model: seconds of a run = {speed.unit} of a device / {speed.per_second / 1e9:.3g} · 10⁹, {speed.source}",
         f"train on one device: {epochs} epochs, measured {epochs + 1} times: {_duration(seconds.train)}",
-        f"sweep: {plan.groups} × (random starts + {epochs} epochs + {epochs + 1} evaluations): "
+        f"sweep: {plan.groups} × {teams}(random starts + {epochs} epochs + {epochs + 1} evaluations): "
         f"{_duration(seconds.sweep)}{hours}",
         "Loading and compiling, starting each program and fetching its results come on top",
     ]
 
 
-def _compared(name: str, seconds: Seconds | None, spent: float) -> str:
-    predicted = sum(seconds.programs[part] for part in CHECKED[name]) if seconds else 0.0
+def _compared(name: str, plan: Layout, seconds: Seconds | None, spent: float) -> str:
+    times = 1 if name == TRAIN_EPOCH else plan.teams
+    predicted = times * sum(seconds.programs[part] for part in CHECKED[name]) if seconds else 0.0
     return f"{name}: predicted {predicted:.3g} s, measured {spent:.3g} s here, error {predicted / spent - 1:+.0%}"
 
 
