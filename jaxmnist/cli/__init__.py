@@ -6,6 +6,7 @@ A command is a module with `Options`, a plain dataclass, and `run`. It is import
 
 import dataclasses
 import difflib
+import gc
 import importlib
 import io
 import os
@@ -73,6 +74,9 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
         known = field_names(module.Options)
         parse = getattr(module, "parse", None)
         options = parse(words, program) if parse else tyro.cli(module.Options, args=words, prog=program)
+        if not gc.isenabled():  # by `__main__`
+            gc.freeze()  # what is imported stays, so that the collector need not look through it again and again
+            gc.enable()
         with warnings.catch_warnings():
             warnings.showwarning = show_warning  # type: ignore[assignment]
             return int(module.run(options))
