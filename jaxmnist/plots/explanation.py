@@ -5,10 +5,9 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
 
 from jaxmnist.cost import COSTS
-from jaxmnist.plots.style import AMOUNT, BLUE, ORANGE
+from jaxmnist.plots.style import AMOUNT, BLUE, ORANGE, PowerOfTen
 from jaxmnist.studies.explanation import SHOWN, Explanation
 
 
@@ -37,7 +36,7 @@ def _draw_pixels(
     drawn = axes.imshow(values.reshape(28, 28), cmap=colours, vmin=0, interpolation="nearest")
     axes.set_title(title, fontsize=10)
     axes.set(xticks=[], yticks=[])
-    bar = figure.colorbar(drawn, ax=axes, shrink=0.85, pad=0.05, format=ScalarFormatter(useMathText=True))
+    bar = figure.colorbar(drawn, ax=axes, shrink=0.85, pad=0.05, format=PowerOfTen())
     bar.ax.yaxis.get_offset_text().set(x=0, horizontalalignment="left")  # a power of ten, off the panel's frame
 
 
@@ -105,7 +104,8 @@ def _draw_slopes(axes: Axes, result: Explanation) -> None:
 
 
 def _label(axes: Axes, title: str) -> None:
-    axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
+    axes.yaxis.set_major_formatter(PowerOfTen())
+    axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=9)
     axes.set_title(title, fontsize=10)

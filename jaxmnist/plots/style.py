@@ -18,6 +18,7 @@ from matplotlib.font_manager import findfont, findSystemFonts, fontManager
 from matplotlib.ft2font import FT2Font
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
+from matplotlib.ticker import ScalarFormatter
 from PIL import Image
 
 from jaxmnist.plots import quiet
@@ -34,8 +35,20 @@ AMOUNT = LinearSegmentedColormap.from_list("white, blue, dark blue", ["white", B
 DOTS_PER_INCH = 200
 FONT = "DejaVu Sans"  # comes with matplotlib
 
+SUPERSCRIPTS = str.maketrans("-−0123456789", "⁻⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 Figures: TypeAlias = Mapping[str, Figure | Callable[[], bytes]]
 """Figures, or functions that draw the content of a file, by the names of the files."""
+
+
+class PowerOfTen(ScalarFormatter):
+    """Tick labels with one power of ten for all, as in ×10⁻³, in plain text: formulas are slow to parse."""
+
+    def get_offset(self) -> str:
+        """The power of ten; empty if there is none."""
+        self.set_useOffset(False)
+        power = super().get_offset().removeprefix("1e")
+        return power and f"×10{power.translate(SUPERSCRIPTS)}"
 
 
 @contextlib.contextmanager
