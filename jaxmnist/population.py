@@ -149,11 +149,11 @@ def even_size(count: int, group_size: int) -> int:
 def teams_of(size: int, devices: Sequence[Any]) -> tuple[int, int]:
     """How many teams a group of so many members has, each a program, and for how many members the program is.
 
-    There is one team unless a CPU trains the group alone. Every device and every team has an equal share, if need be of
-    a few more members.
+    There is one team unless a CPU trains the group alone; then an even number, as most have an even number of cores.
+    Every device and every team has an equal share, if need be of a few more members.
     """
     on_one_cpu = len(devices) == 1 and devices[0].platform == "cpu"
-    teams = math.ceil(size / TEAM_SIZE) if on_one_cpu else 1
+    teams = min(size, 2 * math.ceil(size / (2 * TEAM_SIZE))) if on_one_cpu else 1
     return teams, math.ceil(size / (teams * len(devices))) * len(devices)
 
 

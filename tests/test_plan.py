@@ -136,14 +136,14 @@ def test_the_model_of_time(unit, train, sweep):
 
 
 def test_a_cpu_s_cores_share_a_group():
-    """Three programs for seven networks each: the predicted time is that of all."""
+    """Four programs for five networks each: the predicted time is that of all."""
     here, of = topology.describe("cpu:1")._replace(speed=Speed("FLOPs", 2.0, "a guess")), plan.Sweep(SMALL, 20, 64, 6)
-    assert plan.layout(of, here)[:3] == (1, 3, 21)
-    alone = plan.Sweep(SMALL, 7, 64, 6)
-    assert plan.predict(of, here, programs()).sweep == 3 * plan.predict(alone, here, programs()).sweep
-    text = plan.report(of, here, programs(), {"sweep: an epoch, evaluated": 3 * (500_000 + 40_000) / 2})
-    assert "in 1 group of 21, 7 a core" in text
-    assert "sweep: 1 × 3 × (random starts" in text
+    assert plan.layout(of, here)[:3] == (1, 4, 20)
+    alone = plan.Sweep(SMALL, 1, 64, 6)
+    assert plan.predict(of, here, programs()).sweep == 4 * plan.predict(alone, here, programs()).sweep
+    text = plan.report(of, here, programs(), {"sweep: an epoch, evaluated": 4 * (500_000 + 40_000) / 2})
+    assert "in 1 group of 20, 5 a core" in text
+    assert "sweep: 1 × 4 × (random starts" in text
     assert "error +0%" in text
 
 
@@ -209,12 +209,12 @@ def test_this_machine_is_planned_and_measured(command):
     words = ("--topology", "cpu:1", "--networks", 3, "--group-size", 2, "--sizes", 784, 10, "--batch-size", 500)
     code, out, err = command("plan", *words)
     assert code == 0, err
-    assert "sweep: 3 networks in 2 groups of 2, 2 a device" in out
+    assert "sweep: 3 networks in 2 groups of 2, 1 a core" in out
     assert len(re.findall(r"^.*: predicted \S+ s, measured \S+ s here, error [+-]\d+%$", out, re.MULTILINE)) == 2
     assert "5 of 5 programs compiled for cpu:1" in err
     content = json.loads(command("plan", *words, "--json")[1])
-    assert (content["groups"], content["rows"], content["devices"]) == (2, 2, 1)
-    assert content["programs"][plan.SWEEP_EPOCH]["flops"] == 2 * 50_000 * 4 * 784 * 10
+    assert (content["groups"], content["teams"], content["rows"], content["devices"]) == (2, 2, 2, 1)
+    assert content["programs"][plan.SWEEP_EPOCH]["flops"] == 50_000 * 4 * 784 * 10  # of a team: one network
     assert content["measured_seconds"].keys() == plan.CHECKED.keys()
 
 

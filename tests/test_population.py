@@ -63,7 +63,7 @@ def test_the_same_population_twice_is_the_same_bits(digits):
 def test_a_group_s_numbers_do_not_depend_on_how_many_cores_share_it(digits, monkeypatch):
     members = make_members(SETTINGS, (0, 1, 2))
     trained = []
-    for cores in (1, 2, 5):  # for three teams of six
+    for cores in (1, 2, 5):  # for four teams of five
         monkeypatch.setattr(devices, "cores", lambda cores=cores: cores)
         trained.append(train_population(members, SHUFFLES, digits.train, digits.test, ONE_EPOCH))
     assert devices.at_once(lambda one, other: one + other, "abc", "def") == ["ad", "be", "cf"]
