@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -92,6 +94,28 @@ def test_a_figure_that_fails_doesnt_stop_the_others(tmp_path, monkeypatch, capsy
     write_figures(tmp_path, figures)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["good.png", "last.png"]
     assert capsys.readouterr().err == "warning: no bad.png, all else is written (MemoryError)\n"
+
+
+def test_a_figure_that_cant_be_packed_doesnt_stop_the_others(tmp_path, monkeypatch, capsys):
+    """Packing is done in another thread."""
+
+    def unpackable(figure):
+        pack = png(figure)
+
+        def fail():
+            threads.append(threading.current_thread())
+            if len(threads) == 2:
+                raise OSError("no room")
+            return pack()
+
+        return fail
+
+    threads = []
+    monkeypatch.setattr("jaxmnist.plots.style.png", unpackable)
+    write_figures(tmp_path, figures)
+    assert threading.main_thread() not in threads
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["good.png", "last.png"]
+    assert capsys.readouterr().err == "warning: no bad.png, all else is written (OSError: no room)\n"
 
 
 def test_a_file_that_draws_itself_is_written_or_warned_of(tmp_path, capsys):

@@ -50,7 +50,7 @@ def test_the_numbers_are_numpys_and_missing_digits_draw_too():
     drawn = figures(evaluation, images, noise, "network n", "d")
     assert list(drawn) == ["confusion.png", "mistakes.png", "calibration.png", "digits.png", "noise.png"]
     for name in ("calibration.png", "digits.png", "noise.png"):  # bins are empty, and digits 5 to 9 never come
-        with Image.open(io.BytesIO(png(drawn[name]))) as image:
+        with Image.open(io.BytesIO(png(drawn[name])())) as image:
             assert min(image.size) >= 480
 
 

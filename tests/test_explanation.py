@@ -73,7 +73,7 @@ def test_a_wide_network_is_measured_in_a_sample_and_its_first_neurons_are_shown(
     np.testing.assert_allclose(terms, explanation.terms, atol=6e-7)
     assert labels.tolist() == np.eye(10)[4].tolist()
     assert total == pytest.approx(float(explanation.back.cost), abs=6e-7)
-    with Image.open(io.BytesIO(png(figures(explanation, "a title")["explain.png"]))) as drawn:
+    with Image.open(io.BytesIO(png(figures(explanation, "a title")["explain.png"])())) as drawn:
         assert drawn.size == (2300, 1600)
         assert len(drawn.convert("RGB").getcolors(1 << 20)) > 50
 

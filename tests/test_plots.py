@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 with own_settings():
     figure = Figure(layout="constrained")
     figure.subplots().set(title="η", xlabel="x")
-    print(hashlib.sha256(png(figure)).hexdigest())
+    print(hashlib.sha256(png(figure)()).hexdigest())
 """
 STRANGE = (
     "text.usetex: True\nfigure.dpi: 7\nsavefig.format: pdf\nsavefig.bbox: tight\nfont.size: 30\naxes.facecolor: red\n"
@@ -28,7 +28,7 @@ def expected():
     with own_settings():
         figure = Figure(layout="constrained")
         figure.subplots().set(title="η", xlabel="x")
-        return hashlib.sha256(png(figure)).hexdigest()
+        return hashlib.sha256(png(figure)()).hexdigest()
 
 
 @pytest.mark.parametrize(

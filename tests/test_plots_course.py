@@ -30,7 +30,7 @@ PATH = np.array([[-4.0, 0.6], [-1.0, -0.2], [0.0, 0.0]])
     ],
 )
 def test_every_figure_draws(figure):
-    with Image.open(io.BytesIO(png(figure()))) as image:
+    with Image.open(io.BytesIO(png(figure())())) as image:
         assert image.width >= 800
         assert len(image.convert("RGB").getcolors(1 << 20)) > 2
 

@@ -48,7 +48,7 @@ BOTH = ["momentum", "nesterov"]
 def test_every_figure_draws_at_a_readable_size(result):
     ((name, figure),) = figures(result, "digits").items()
     assert name == ("accuracy.png" if result.grid.held_out == 1 else "cross_validation.png")
-    with Image.open(io.BytesIO(png(figure))) as image:
+    with Image.open(io.BytesIO(png(figure)())) as image:
         assert image.width >= 800
         assert len(image.convert("RGB").getcolors(1 << 20)) > 2
 

@@ -55,7 +55,7 @@ def close_up(steps):
     ],
 )
 def test_every_figure_draws_at_a_readable_size(figure):
-    with Image.open(io.BytesIO(png(figure()))) as image:
+    with Image.open(io.BytesIO(png(figure())())) as image:
         assert image.format == "PNG"
         assert image.width >= 800
         assert image.height >= 480

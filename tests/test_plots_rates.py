@@ -46,7 +46,7 @@ DIVERGED = RESULT._replace(
 
 @pytest.mark.parametrize("draw", [draw_quadratics, draw_convex, draw_spread, draw_cycle])
 def test_every_figure_draws_at_a_readable_size_even_if_methods_diverge(draw):
-    with Image.open(io.BytesIO(png(draw(DIVERGED)))) as image:
+    with Image.open(io.BytesIO(png(draw(DIVERGED))())) as image:
         assert image.width >= 800
         assert image.height >= 480
         assert len(image.convert("RGB").getcolors(1 << 20)) > 2

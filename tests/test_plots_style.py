@@ -51,9 +51,9 @@ def test_hangul_is_drawn_in_an_installed_font_that_has_it(monkeypatch, tmp_path,
     monkeypatch.setattr(style, "findSystemFonts", lambda: [str(tmp_path / "broken.ttf"), font])
     monkeypatch.setattr(font_manager.fontManager, "ttflist", [*font_manager.fontManager.ttflist])
     figure = titled(unicodedata.normalize("NFD", "7 한글"))  # as macOS names files
-    drawn = style.png(figure)
+    drawn = style.png(figure)()
     assert figure.get_suptitle() == "7 한?"
-    assert drawn != style.png(titled("7  ?"))
+    assert drawn != style.png(titled("7  ?"))()
 
 
 def test_settings_are_ours_inside_and_the_users_again_outside():

@@ -35,7 +35,7 @@ def misread(count):
     ],
 )
 def test_every_figure_has_a_readable_size(figure):
-    with Image.open(io.BytesIO(png(figure()))) as image:
+    with Image.open(io.BytesIO(png(figure())())) as image:
         assert image.format == "PNG"
         assert min(image.size) >= 480
         assert len(image.convert("RGB").getcolors(1 << 20)) > 2
@@ -51,8 +51,8 @@ def test_a_file_name_is_drawn_literally_and_an_axis_keeps_its_powers_of_ten():
 
     drawn, expected = figure("a$\\foo$_b$ \udce9"), io.BytesIO()
     figure("a$\\foo$_b$ \\udce9", parse_math=False).savefig(expected, format="png", dpi=DOTS_PER_INCH)
-    content = png(drawn)
-    assert content == png(drawn)
+    content = png(drawn)()
+    assert content == png(drawn)()
     with Image.open(io.BytesIO(content)) as ours, Image.open(expected) as theirs:
         assert ours.tobytes() == theirs.convert("RGB").tobytes()
         assert ours.info["dpi"] == theirs.info["dpi"]

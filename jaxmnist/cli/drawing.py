@@ -6,8 +6,9 @@ Nothing here imports matplotlib, which takes a third of a second, before it is n
 import functools
 import importlib
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any, TypeAlias
@@ -43,21 +44,29 @@ def _try_to_import_matplotlib() -> None:
 
 
 def write_figures(folder: Path, draw: Draw, *arguments: Any) -> None:
-    """Draw figures under our own settings and write them; warn of each that fails, whatever the reason."""
+    """Draw figures under our own settings and write them; warn of each that fails, whatever the reason.
+
+    Each is packed in another thread while the next one is drawn.
+    """
     style = importlib.import_module("jaxmnist.plots.style")
-    with style.own_settings():
-        try:
+    with style.own_settings(), ThreadPoolExecutor(1) as other_thread:
+        figures: Mapping[str, Any] = {}
+        contents: dict[str, Callable[[], bytes]] = {}
+        with _warning("figures"):
             figures = draw(*arguments)
-        except Exception as problem:
-            return _warn("figures", problem)
         for name, figure in figures.items():
-            try:
-                write_atomically(folder / name, figure() if callable(figure) else style.png(figure))
-            except Exception as problem:
-                _warn(name, problem)
-    return None
+            with _warning(name):
+                contents[name] = figure if callable(figure) else other_thread.submit(style.png(figure)).result
+        for name, content in contents.items():
+            with _warning(name):
+                write_atomically(folder / name, content())
 
 
-def _warn(name: str, problem: Exception) -> None:
-    reason = " ".join(f"{type(problem).__name__}: {problem}".split()).rstrip(":")
-    say(f"warning: no {name}, all else is written ({reason})", on_stderr=True)
+@contextmanager
+def _warning(name: str) -> Iterator[None]:
+    """Warn of a figure that fails, whatever the reason."""
+    try:
+        yield
+    except Exception as problem:
+        reason = " ".join(f"{type(problem).__name__}: {problem}".split()).rstrip(":")
+        say(f"warning: no {name}, all else is written ({reason})", on_stderr=True)
