@@ -41,7 +41,7 @@ def main(arguments=None):
     write_atomically(table, study.to_csv(result).encode())
     with own_settings():
         for file, figure in figures(result, name).items():
-            write_atomically(run_dir / file, png(figure))
+            write_atomically(run_dir / file, png(figure)())
     print(report(result), f"\n\n{table} has all numbers, {run_dir} the figure")
 
 

@@ -56,7 +56,7 @@ def drawn():
 def figures_only_if_drawn(request, monkeypatch):
     """Other tests get empty files, since drawing takes two seconds a run."""
     if "drawn" not in request.fixturenames:
-        monkeypatch.setattr("jaxmnist.plots.style.png", lambda figure: b"")
+        monkeypatch.setattr("jaxmnist.plots.style.png", lambda figure: bytes)
 
 
 @pytest.fixture
