@@ -1,6 +1,7 @@
 """The explain command: one example through the network and back, with every number of it."""
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -8,6 +9,7 @@ import jax
 import numpy as np
 import tyro
 
+from jaxmnist import devices
 from jaxmnist.cli import options as shared
 from jaxmnist.cli import recorded
 from jaxmnist.cli.console import printable, progress, say
@@ -93,9 +95,10 @@ def _network(options: Options, device: jax.Device) -> Explained:
     """The network as its run left it, or an untrained one."""
     if options.run is not None:
         params, config, about = load_network(options.run)
-    else:
-        params, config, about = shared.untrained(options.seed, Config(), device), Config(), {}
-    return Explained(params, config, shared.load_data(shared.data_of_run(options.data, about)), "")
+        return Explained(params, config, shared.load_data(shared.data_of_run(options.data, about)), "")
+    makers = partial(shared.load_data, options.data), partial(shared.untrained, options.seed, Config(), device)
+    splits, params = devices.at_once(lambda make: make(), makers)
+    return Explained(params, Config(), splits, "")
 
 
 def _network_of_the_past(options: Options, device: jax.Device) -> Explained:
