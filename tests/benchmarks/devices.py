@@ -4,7 +4,7 @@ Every turn is a process of its own, held to its cores from before JAX starts:
 
 - one device on one core: the population in groups of --group-size;
 - two virtual CPU devices on two cores: the same networks in groups of twice that size, as `jaxmnist sweep` has it, so
-  that each device's program stays the same;
+  that each device has as many; two devices train theirs as one program each, one device in teams of eight;
 - two shards as two processes on a core each, half of the networks each; the slower one's time counts. Both begin to
   train at one moment.
 
