@@ -24,12 +24,12 @@ def program(command: str | None = None) -> int:
     for number in numbers:
         if signal.getsignal(number) != signal.SIG_IGN:  # as nohup and a shell's background jobs have it
             signal.signal(number, _end_at_once)
-    # Imports make no garbage, and 0.2 s are lost in looking for it. `main` enables the collector again.
-    gc.disable()
+    # Imports make no garbage, but looking for some in them, and again at the end, takes 0.2 s of every command.
+    gc.disable()  # `main` enables it
     from jaxmnist.cli import main  # here, as the import takes 0.1 s
 
     code = main(command=command)
-    gc.freeze()  # nor need Python's end look through it all, which takes as long
+    gc.freeze()
     for number in numbers:  # all is done; Python's own end could be interrupted
         signal.signal(number, signal.SIG_IGN)
     return code

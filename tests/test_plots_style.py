@@ -70,3 +70,17 @@ def test_signed_values_have_the_pages_two_colours():
     assert f"--negative: {style.ORANGE};" in css
     assert [to_hex(style.SIGNED(end)) for end in (0.0, 1.0)] == [style.ORANGE, style.BLUE]
     assert min(style.SIGNED(0.5)) > 0.99  # white in the middle
+
+
+@pytest.mark.parametrize(
+    ("ends", "offset", "label"),
+    [((0, 0.004), "×10⁻³", "4"), ((0, 40_000_000), "×10⁷", "4"), ((0, 40), "", "40"), ((7.0001, 7.0004), "", "7.0004")],
+)
+def test_a_common_power_of_ten_is_a_text_and_no_label_lacks_a_part(ends, offset, label):
+    axes = Figure().subplots()
+    axes.set(xlim=ends, xticks=ends)
+    axes.xaxis.set_major_formatter(style.PowerOfTen())
+    axes.ticklabel_format(axis="x", style="sci", scilimits=(-2, 3))
+    axes.figure.draw_without_rendering()
+    assert axes.xaxis.get_offset_text().get_text() == offset
+    assert [text.get_text() for text in axes.get_xticklabels()][-1] == label

@@ -87,7 +87,7 @@ def run(options: Options) -> int:
 def _measure_speed(sweep: plan.Sweep, topology: Topology) -> Speed:
     """Measure how fast a device is at the matrix products of a group's first layer, forward and back."""
     split = plan.layout(sweep, topology)
-    rows, at_once = split.rows // split.teams // len(topology.devices), min(split.teams, devices.cores())
+    rows, threads = split.rows // split.teams // len(topology.devices), min(split.teams, devices.cores())
     neurons, pixels = rows * sweep.config.sizes[1], sweep.config.sizes[0]
     ones = jnp.ones((neurons, pixels)), jnp.ones((pixels, split.batch_size))
     matrices = jax.device_put(ones, topology.devices[0])
@@ -101,9 +101,9 @@ def _measure_speed(sweep: plan.Sweep, topology: Topology) -> Speed:
     def multiply(matrices: tuple[jax.Array, jax.Array]) -> None:
         products(matrices)[1].block_until_ready()
 
-    spent = min(_seconds(lambda: devices.at_once(multiply, [matrices] * at_once)) for _ in range(6))
-    flops = at_once * MATRIX_PRODUCTS * 2 * neurons * pixels * split.batch_size
-    together = f", {at_once} at once" if at_once > 1 else ""
+    spent = min(_seconds(lambda: devices.at_once(multiply, [matrices] * threads)) for _ in range(6))
+    flops = threads * MATRIX_PRODUCTS * 2 * neurons * pixels * split.batch_size
+    together = f", {threads} at once" if threads > 1 else ""
     return Speed(
         "FLOPs",
         flops / spent,

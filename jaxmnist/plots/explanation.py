@@ -36,7 +36,7 @@ def _draw_pixels(
     drawn = axes.imshow(values.reshape(28, 28), cmap=colours, vmin=0, interpolation="nearest")
     axes.set_title(title, fontsize=10)
     axes.set(xticks=[], yticks=[])
-    bar = figure.colorbar(drawn, ax=axes, shrink=0.85, pad=0.05, format=PowerOfTen(useOffset=False))
+    bar = figure.colorbar(drawn, ax=axes, shrink=0.85, pad=0.05, format=PowerOfTen())
     bar.ax.yaxis.get_offset_text().set(x=0, horizontalalignment="left")  # a power of ten, off the panel's frame
 
 
@@ -104,7 +104,7 @@ def _draw_slopes(axes: Axes, result: Explanation) -> None:
 
 
 def _label(axes: Axes, title: str) -> None:
-    axes.yaxis.set_major_formatter(PowerOfTen(useOffset=False))
+    axes.yaxis.set_major_formatter(PowerOfTen())
     axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=9)

@@ -44,6 +44,10 @@ Figures: TypeAlias = Mapping[str, Figure | Callable[[], bytes]]
 class PowerOfTen(ScalarFormatter):
     """Tick labels with one power of ten for all, as in ×10⁻³, in plain text: formulas are slow to parse."""
 
+    def __init__(self) -> None:
+        """Make one that never leaves a common number out of the labels: there is no place to say which."""
+        super().__init__(useOffset=False)
+
     def get_offset(self) -> str:
         """The power of ten; empty if there is none."""
         power = super().get_offset().removeprefix("1e")
